@@ -1,0 +1,162 @@
+//! The laws of the storage ports, as tests that every adapter runs.
+//!
+//! One function per law. Each gets a fresh, empty store and the time it lives by. [`run_all`] runs them all; an adapter that
+//! cannot keep one by its nature (a queue without order, say) calls the others one by one and says in its own tests why.
+
+mod books;
+mod cache;
+mod dead_letters;
+mod documents;
+mod events;
+mod history;
+mod ledger;
+mod parked;
+mod queue;
+mod settling;
+
+use std::future::{Future, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use domain::{ContactId, EventKey, SignatureScheme};
+use jiff::Timestamp;
+
+use crate::fakes::ManualClock;
+use crate::ports::{
+    Accepted, Books, Claimed, Clock, ConsumerStore, DeadLetters, End, EventRecord, Fate, HistoryInbox, Inbox, Lane,
+    Overview, Settlement,
+};
+
+pub use books::*;
+pub use cache::*;
+pub use dead_letters::*;
+pub use documents::*;
+pub use events::*;
+pub use history::*;
+pub use ledger::*;
+pub use parked::*;
+pub use queue::*;
+pub use settling::*;
+
+/// A good moment for a [`ManualClock`] to start at: 2026-07-15T08:00:00Z.
+pub const START: Timestamp = Timestamp::constant(1_784_102_400, 0);
+
+/// How long the laws hide what they claim. Short, because a store that lives by real time really waits.
+const HIDE: Duration = Duration::from_secs(2);
+
+/// All storage ports together.
+pub trait Store: Inbox + HistoryInbox + ConsumerStore + DeadLetters + Overview {}
+impl<T: Inbox + HistoryInbox + ConsumerStore + DeadLetters + Overview> Store for T {}
+
+/// Time that can be let pass: at once where the clock is manual, by waiting where the store lives by real time.
+pub trait PassTime: Clock {
+    /// Returns when the clock shows so much more.
+    fn pass(&self, duration: Duration) -> impl Future<Output = ()> + Send;
+}
+
+impl PassTime for ManualClock {
+    fn pass(&self, duration: Duration) -> impl Future<Output = ()> + Send {
+        self.advance(duration);
+        ready(())
+    }
+}
+
+/// Every law, each with a fresh store from `make`.
+pub async fn run_all<S, T, F>(make: F)
+where
+    S: Store,
+    T: PassTime,
+    F: AsyncFn() -> (S, T),
+{
+    queue::run_all(&make).await;
+    settling::run_all(&make).await;
+    books::run_all(&make).await;
+    events::run_all(&make).await;
+    parked::run_all(&make).await;
+    dead_letters::run_all(&make).await;
+    ledger::run_all(&make).await;
+    documents::run_all(&make).await;
+    cache::run_all(&make).await;
+    history::run_all(&make).await;
+}
+
+/// A notification that can be told from others.
+fn notification(name: &str, time: &impl Clock) -> Accepted {
+    Accepted {
+        scheme: SignatureScheme::Hub,
+        received_at: time.now(),
+        body: Bytes::from(format!(r#"{{"name":"{name}"}}"#)),
+    }
+}
+
+/// Accepts one notification per name, a second apart.
+async fn accept<S: Inbox, T: PassTime>(store: &S, time: &T, names: &[&str]) {
+    for name in names {
+        store.accept(notification(name, time)).await.expect("accept answers");
+        time.pass(Duration::from_secs(1)).await;
+    }
+}
+
+/// Claims from the live queue without a bound that matters.
+async fn claim<S: crate::ports::WorkQueue>(store: &S) -> Vec<Claimed> {
+    store.claim(Lane::Live, 100, usize::MAX, HIDE).await.expect("claim answers")
+}
+
+/// Claims the one message that is visible.
+async fn claim_one<S: crate::ports::WorkQueue>(store: &S) -> Claimed {
+    let mut claimed = claim(store).await;
+    assert_eq!(claimed.len(), 1, "exactly one message should be visible");
+    claimed.remove(0)
+}
+
+/// The names given to [`notification`].
+fn names(claimed: &[Claimed]) -> Vec<String> {
+    let name = |one: &Claimed| {
+        let text = String::from_utf8_lossy(&one.accepted.body).into_owned();
+        text.trim_start_matches(r#"{"name":""#).trim_end_matches(r#""}"#).to_owned()
+    };
+    claimed.iter().map(name).collect()
+}
+
+async fn settle<S: crate::ports::WorkQueue>(store: &S, claimed: &Claimed, end: End) {
+    settle_with(store, claimed, end, Vec::new()).await;
+}
+
+async fn settle_with<S: crate::ports::WorkQueue>(store: &S, claimed: &Claimed, end: End, events: Vec<EventRecord>) {
+    let settlement = Settlement { id: claimed.id.clone(), receipt: claimed.receipt.clone(), end, events };
+    store.settle(vec![settlement]).await.expect("settle answers");
+}
+
+/// The books, after checking that they add up: law 1 holds at every look.
+async fn books<S: Overview>(store: &S) -> Books {
+    let books = store.books().await.expect("books answer");
+    let skipped: u64 = books.skipped.values().sum();
+    let sum = books.delivered + skipped + books.parked + books.dead + books.in_flight;
+    assert_eq!(books.accepted, sum, "accepted = delivered + skipped + parked + dead + in flight: {books:?}");
+    books
+}
+
+fn dead(reason: &str) -> End {
+    End::Dead { reason: reason.to_owned(), topic: "conversation.user.created".to_owned() }
+}
+
+fn contact(id: &str) -> ContactId {
+    ContactId::new(id)
+}
+
+fn key(name: &str) -> EventKey {
+    EventKey::new("workspace", format_args!("{name}"))
+}
+
+/// A record of an event under the metric `Intercom {metric}`.
+fn event(name: &str, metric: &str, fate: Fate, time: &impl Clock) -> EventRecord {
+    EventRecord {
+        key: Some(key(name).hash()),
+        key_text: key(name).to_string(),
+        metric: format!("Intercom {metric}"),
+        contact: Some(contact("c1")),
+        time: Some(START),
+        fate,
+        at: time.now(),
+    }
+}

@@ -1,0 +1,134 @@
+//! The consumer: from claimed messages to events in Klaviyo, one batch a step.
+//!
+//! A step claims messages, reads them, finds their contacts, claims the events in the ledger, sends them, and settles every
+//! message in one write. Crash story: until the settlement is written the queue still has the messages, so a crash anywhere
+//! repeats the step. What was sent before the crash is sent again with the identifiers that the ledger kept, and Klaviyo folds
+//! the two by profile, metric and `unique_id`.
+
+mod batch;
+mod names;
+mod people;
+mod reading;
+mod sending;
+mod settling;
+mod workspace;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use domain::Rules;
+use jiff::Timestamp;
+
+use crate::ports::{Clock, ConsumerStore, Intercom, Jitter, Klaviyo, Lane, StoreError};
+
+use names::NameBook;
+use workspace::WorkspaceBook;
+
+/// How a consumer works.
+#[derive(Clone, Debug)]
+pub struct ConsumerOptions {
+    /// Most messages in a step.
+    pub max_messages: usize,
+    /// Most bytes of messages in a step: bounds memory.
+    pub max_bytes: usize,
+    /// How long claimed messages stay hidden from others: longer than any step takes.
+    pub hide: Duration,
+    /// Contacts asked for, and single events sent, at the same time.
+    pub concurrency: usize,
+    /// How long an event waits for its contact, counted from the webhook.
+    pub park_for: Duration,
+    /// How long a contact is remembered.
+    pub contact_ttl: Duration,
+}
+
+impl Default for ConsumerOptions {
+    fn default() -> Self {
+        Self {
+            max_messages: 1_000,
+            max_bytes: 4 * 1024 * 1024,
+            hide: Duration::from_secs(300),
+            concurrency: 16,
+            park_for: Duration::from_secs(30 * 24 * 3600),
+            contact_ttl: Duration::from_secs(15 * 60),
+        }
+    }
+}
+
+/// What a step did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StepReport {
+    /// Messages taken from the queue.
+    pub claimed: usize,
+    /// Messages that reached their end.
+    pub finished: usize,
+    /// When the next step can do something; `None`: at once where something was claimed, else when a message arrives.
+    pub next_wake: Option<Timestamp>,
+}
+
+/// The ports that a consumer works with.
+#[derive(Clone, Debug)]
+pub struct Deps<S, I, K, C, J> {
+    /// Queue and state.
+    pub store: S,
+    /// Where contacts and names come from.
+    pub intercom: I,
+    /// Where events go.
+    pub klaviyo: K,
+    /// Time.
+    pub clock: C,
+    /// Randomness, to spread retries.
+    pub jitter: J,
+}
+
+/// Delivers messages. Several workers may run steps of one consumer at the same time.
+#[derive(Debug)]
+pub struct Consumer<S, I, K, C, J> {
+    deps: Deps<S, I, K, C, J>,
+    rules: Arc<Rules>,
+    options: ConsumerOptions,
+    workspace: WorkspaceBook,
+    names: NameBook,
+}
+
+impl<S: ConsumerStore, I: Intercom, K: Klaviyo, C: Clock, J: Jitter> Consumer<S, I, K, C, J> {
+    /// Wires a consumer.
+    pub fn new(deps: Deps<S, I, K, C, J>, rules: Arc<Rules>, options: ConsumerOptions) -> Self {
+        Self { deps, rules, options, workspace: WorkspaceBook::default(), names: NameBook::default() }
+    }
+
+    /// One batch, from claim to settlement. Never fails: what goes wrong is in the settlements, or the queue keeps the messages.
+    pub async fn step(&self, lane: Lane) -> StepReport {
+        let options = &self.options;
+        let claimed = match self.deps.store.claim(lane, options.max_messages, options.max_bytes, options.hide).await {
+            Ok(claimed) => claimed,
+            Err(error) => return self.store_failed("claim messages", &error),
+        };
+        if claimed.is_empty() {
+            let next_wake = self.deps.store.next_visible(lane).await.unwrap_or_else(|error| {
+                tracing::debug!(%error, "could not ask for the next message");
+                Some(self.in_a_moment())
+            });
+            return StepReport { claimed: 0, finished: 0, next_wake };
+        }
+        let outcome = self.deliver(lane, &claimed).await;
+        let finished = outcome.finished;
+        let report = StepReport { claimed: claimed.len(), finished, next_wake: outcome.paused_until };
+        match self.settle(outcome.settlements).await {
+            Ok(()) => report,
+            Err(error) => StepReport { finished: 0, ..self.store_failed("settle messages", &error) },
+        }
+    }
+
+    fn store_failed(&self, doing: &str, error: &StoreError) -> StepReport {
+        tracing::error!(%error, "could not {doing}; trying again");
+        StepReport { claimed: 0, finished: 0, next_wake: Some(self.in_a_moment()) }
+    }
+
+    fn in_a_moment(&self) -> Timestamp {
+        self.after(Duration::from_secs(1))
+    }
+
+    fn after(&self, wait: Duration) -> Timestamp {
+        self.deps.clock.now().checked_add(wait).unwrap_or(Timestamp::MAX)
+    }
+}

@@ -1,0 +1,163 @@
+//! One batch: the order in which everything happens between claim and settlement.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use domain::activity::Activity;
+use domain::contact::Contact;
+use domain::delivery::EventFate;
+use domain::{Identity, KeyHash, Skip};
+use jiff::Timestamp;
+
+use super::Consumer;
+use super::reading::{self, MessagePlan};
+use super::settling::Outcome;
+use crate::ports::{Claim, ClaimOutcome, Claimed, Clock, ConsumerStore, Intercom, Jitter, Klaviyo, Lane};
+
+/// An event on its way.
+pub(super) struct Work<'a> {
+    /// Index of its message in the batch.
+    pub(super) message: usize,
+    pub(super) activity: Activity<'a>,
+    pub(super) state: State,
+}
+
+/// How far it got.
+pub(super) enum State {
+    /// Its contact is not known yet.
+    Open,
+    /// May be sent, once the ledger agrees.
+    Ready(Box<Ready>),
+    /// Has its fate.
+    Ended(EventFate),
+    /// To be tried again.
+    Waiting(Waiting),
+}
+
+/// What sending needs.
+pub(super) struct Ready {
+    pub(super) contact: Arc<Contact>,
+    pub(super) identity: Identity,
+}
+
+/// Why and until when.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Waiting {
+    pub(super) until: Timestamp,
+    pub(super) cause: WaitCause,
+}
+
+/// What a wait costs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum WaitCause {
+    /// A vendor's limit, a refused key, an outage: nothing is counted.
+    Vendor,
+    /// The event failed while others did not.
+    Attempt,
+    /// The contact is unknown or has no address yet.
+    Contact,
+}
+
+impl Work<'_> {
+    pub(super) fn end(&mut self, fate: EventFate) {
+        self.state = State::Ended(fate);
+    }
+
+    pub(super) fn wait(&mut self, until: Timestamp, cause: WaitCause) {
+        self.state = State::Waiting(Waiting { until, cause });
+    }
+}
+
+impl<S: ConsumerStore, I: Intercom, K: Klaviyo, C: Clock, J: Jitter> Consumer<S, I, K, C, J> {
+    pub(super) async fn deliver(&self, lane: Lane, claimed: &[Claimed]) -> Outcome {
+        let ours = match self.our_workspace().await {
+            Ok(ours) => ours,
+            Err(until) => return self.defer_all(claimed, until),
+        };
+        let calls: Vec<_> = claimed.iter().map(reading::read_call).collect();
+        let (mut plans, mut works) = reading::plan(&calls, &ours, &self.rules, self.deps.clock.now());
+        self.note_contact_changes(&mut plans).await;
+        drop_doubles_within_messages(&mut works);
+        self.find_people(claimed, &mut works).await;
+        if let Err(until) = self.claim_in_ledger(claimed, &mut works).await {
+            return self.defer_all(claimed, until);
+        }
+        self.send(lane, &ours, claimed, &mut works).await;
+        self.outcome(claimed, plans, works)
+    }
+
+    /// Contacts that changed are asked for afresh, and those that can be identified now release what waited for them.
+    async fn note_contact_changes(&self, plans: &mut [MessagePlan]) {
+        let changed: Vec<_> = plans.iter_mut().filter_map(|plan| plan.changed_contact.take()).collect();
+        if changed.is_empty() {
+            return;
+        }
+        let keys: Vec<_> = changed.iter().map(|contact| super::people::cache_key(&contact.id)).collect();
+        if let Err(error) = self.deps.store.forget(&keys).await {
+            tracing::warn!(%error, "a changed contact could not be forgotten; it is stale for some minutes");
+        }
+        let known: Vec<_> = changed
+            .iter()
+            .filter(|contact| domain::mapping::identity_of(contact, &self.rules).is_known())
+            .map(|contact| contact.id.clone())
+            .collect();
+        if known.is_empty() {
+            return;
+        }
+        match self.deps.store.release(&known).await {
+            Ok(0) => {}
+            Ok(released) => tracing::info!(released, "parked messages released: their contact is known now"),
+            // The sweep finds them within the hour.
+            Err(error) => tracing::warn!(%error, "parked messages could not be released; the sweep will"),
+        }
+    }
+
+    /// Claims what is ready. An event that another message has is that message's.
+    async fn claim_in_ledger(&self, claimed: &[Claimed], works: &mut [Work<'_>]) -> Result<(), Timestamp> {
+        let mut claims = Vec::new();
+        let mut owners = Vec::new();
+        for (index, work) in works.iter().enumerate() {
+            if let State::Ready(ready) = &work.state {
+                claims.push(Claim {
+                    key: work.activity.key.hash(),
+                    message: claimed[work.message].id.clone(),
+                    identity: ready.identity.clone(),
+                });
+                owners.push(index);
+            }
+        }
+        if claims.is_empty() {
+            return Ok(());
+        }
+        let outcomes = self.deps.store.claim_events(claims).await.map_err(|error| {
+            tracing::error!(%error, "events could not be claimed; trying again");
+            self.after(Duration::from_secs(1))
+        })?;
+        for (index, outcome) in owners.into_iter().zip(outcomes) {
+            let work = &mut works[index];
+            match outcome {
+                ClaimOutcome::Fresh => {}
+                ClaimOutcome::Resumed(identity) => {
+                    if let State::Ready(ready) = &mut work.state {
+                        ready.identity = identity;
+                    }
+                }
+                ClaimOutcome::SentByThis => work.end(EventFate::SentBefore),
+                ClaimOutcome::Taken => work.end(EventFate::Skipped(Skip::Duplicate)),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A message that names an event twice means it once. Between messages only the ledger decides: it knows which of them began
+/// to send the event, and dropping that one here, because another came before it in the batch, would lose it.
+fn drop_doubles_within_messages(works: &mut [Work<'_>]) {
+    let mut seen: HashSet<(usize, KeyHash)> = HashSet::with_capacity(works.len());
+    for work in works {
+        if !seen.insert((work.message, work.activity.key.hash())) {
+            work.end(EventFate::Skipped(Skip::Duplicate));
+        }
+    }
+}

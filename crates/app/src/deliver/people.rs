@@ -1,0 +1,140 @@
+//! Who the contacts are: from the cache, else from Intercom; and what their absence means for an event.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use domain::contact::Contact;
+use domain::delivery::{EventFate, address_wait, unknown_wait};
+use domain::mapping::{identity_of, left_out};
+use domain::{ContactId, Skip};
+use futures_util::StreamExt;
+use futures_util::stream;
+
+use super::Consumer;
+use super::batch::{Ready, State, WaitCause, Work};
+use crate::ports::{CallError, Claimed, Clock, ConsumerStore, ContactLookup, Intercom, Jitter, Klaviyo};
+
+/// What is known of a contact.
+#[derive(Clone, Debug)]
+enum Person {
+    Known(Arc<Contact>),
+    Unknown,
+    Failed(CallError),
+}
+
+/// Where the cache keeps a contact.
+pub(super) fn cache_key(id: &ContactId) -> String {
+    format!("contact/{id}")
+}
+
+impl<S: ConsumerStore, I: Intercom, K: Klaviyo, C: Clock, J: Jitter> Consumer<S, I, K, C, J> {
+    /// Finds the contact of every open event and decides what follows from it.
+    pub(super) async fn find_people(&self, claimed: &[Claimed], works: &mut [Work<'_>]) {
+        let mut wanted: Vec<ContactId> = works
+            .iter()
+            .filter(|work| matches!(work.state, State::Open))
+            .map(|work| work.activity.contact.clone())
+            .collect();
+        wanted.sort_unstable();
+        wanted.dedup();
+        if wanted.is_empty() {
+            return;
+        }
+        let people = self.people(wanted).await;
+        let directory = self.names_for_filters().await;
+        for work in works.iter_mut().filter(|work| matches!(work.state, State::Open)) {
+            let progress = claimed[work.message].progress;
+            let tries = progress.contact_tries;
+            match people.get(&work.activity.contact) {
+                Some(Person::Known(contact)) => self.judge(work, contact, &directory, tries),
+                Some(Person::Failed(error)) => self.failed(work, error, progress.attempts),
+                Some(Person::Unknown) | None => match unknown_wait(tries) {
+                    Some(wait) => work.wait(self.after(wait), WaitCause::Contact),
+                    None => work.end(EventFate::Skipped(Skip::ContactGone)),
+                },
+            }
+        }
+    }
+
+    fn judge(&self, work: &mut Work<'_>, contact: &Arc<Contact>, directory: &domain::directory::Directory, tries: u16) {
+        if let Some(rule) = left_out(contact, &self.rules.contacts, directory) {
+            return work.end(EventFate::Skipped(Skip::ContactLeftOut(rule)));
+        }
+        let identity = identity_of(contact, &self.rules);
+        if identity.is_known() {
+            work.state = State::Ready(Box::new(Ready { contact: Arc::clone(contact), identity }));
+            return;
+        }
+        match address_wait(tries) {
+            Some(wait) => work.wait(self.after(wait), WaitCause::Contact),
+            None => work.end(EventFate::Parked),
+        }
+    }
+
+    /// Tag names, where a rule needs them.
+    async fn names_for_filters(&self) -> Arc<domain::directory::Directory> {
+        let rules = &self.rules.contacts;
+        if rules.only_tags.is_empty() && rules.except_tags.is_empty() {
+            return self.names_at_hand();
+        }
+        self.names(false).await.unwrap_or_else(|_| self.names_at_hand())
+    }
+
+    async fn people(&self, wanted: Vec<ContactId>) -> HashMap<ContactId, Person> {
+        let mut people = HashMap::with_capacity(wanted.len());
+        let missing = self.take_cached(wanted, &mut people).await;
+        let asked: Vec<(ContactId, Person)> = stream::iter(missing)
+            .map(|id| async move {
+                let person = match self.deps.intercom.contact(&id).await {
+                    Ok(ContactLookup::Found(contact)) => Person::Known(Arc::from(contact)),
+                    Ok(ContactLookup::Unknown) => Person::Unknown,
+                    Err(error) => Person::Failed(error),
+                };
+                (id, person)
+            })
+            .buffer_unordered(self.options.concurrency)
+            .collect()
+            .await;
+        self.remember_people(&asked).await;
+        people.extend(asked);
+        people
+    }
+
+    /// Takes what the cache has; gives what is missing.
+    async fn take_cached(&self, wanted: Vec<ContactId>, people: &mut HashMap<ContactId, Person>) -> Vec<ContactId> {
+        let keys: Vec<_> = wanted.iter().map(cache_key).collect();
+        let cached = self.deps.store.cached(&keys, self.deps.clock.now()).await.unwrap_or_else(|error| {
+            tracing::warn!(%error, "the contact cache could not be read; asking Intercom");
+            Vec::new()
+        });
+        let mut cached = cached.into_iter();
+        let mut missing = Vec::new();
+        for id in wanted {
+            match cached.next().flatten().and_then(|json| serde_json::from_str::<Contact>(&json).ok()) {
+                Some(contact) => drop(people.insert(id, Person::Known(Arc::new(contact)))),
+                None => missing.push(id),
+            }
+        }
+        missing
+    }
+
+    /// Remembers those with an address. One without is asked for again soon, because it usually gets one.
+    async fn remember_people(&self, asked: &[(ContactId, Person)]) {
+        let mut entries = Vec::new();
+        for (id, person) in asked {
+            if let Person::Known(contact) = person
+                && identity_of(contact, &self.rules).is_known()
+                && let Ok(json) = serde_json::to_string(contact.as_ref())
+            {
+                entries.push((cache_key(id), json));
+            }
+        }
+        if entries.is_empty() {
+            return;
+        }
+        let expires = self.after(self.options.contact_ttl);
+        if let Err(error) = self.deps.store.remember(entries, expires).await {
+            tracing::debug!(%error, "contacts could not be cached");
+        }
+    }
+}

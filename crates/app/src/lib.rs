@@ -1,0 +1,12 @@
+//! Use cases of the pipeline and the ports they need. Async, but without a runtime, sockets or an SDK.
+
+#[cfg(feature = "testing")]
+pub mod contract;
+pub mod deliver;
+#[cfg(feature = "testing")]
+pub mod fakes;
+pub mod housekeeping;
+pub mod ports;
+pub mod receive;
+pub mod settings;
+pub mod status;

@@ -1,0 +1,189 @@
+//! What can be typed.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::environment::parse_address;
+
+const EXIT_CODES: &str = "\
+Exit codes: 0 good; 1 the thing asked about is bad or did not work; 2 the command or the environment is wrong.
+Secrets and addresses come from environment variables or from `.env` in the working directory; see the README.";
+
+/// Keeps a Klaviyo account in step with an Intercom workspace.
+#[derive(Debug, Parser)]
+#[command(name = "intercom-klaviyo", version, after_help = EXIT_CODES, max_term_width = 120)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Shows the whole pipeline at work against stand-ins of both vendors
+    #[command(after_help = "Example: intercom-klaviyo demo --exit")]
+    Demo(DemoArguments),
+    /// Runs the whole pipeline against the real vendors until Ctrl-C or SIGTERM
+    #[command(after_help = "Example: LISTEN=0.0.0.0:8080 CONSOLE_TOKEN=… intercom-klaviyo run")]
+    Run,
+    /// Starts the two stand-in vendors alone and prints the environment that points `run` at them
+    #[command(after_help = "Example: intercom-klaviyo sandbox --klaviyo-listen 127.0.0.1:4002")]
+    Sandbox(SandboxArguments),
+    /// Checks keys, scopes, hosts, clock, disk and settings, and says for each what to do
+    #[command(after_help = "Example: intercom-klaviyo doctor --json")]
+    Doctor(DoctorArguments),
+    /// Signs a sample notification and posts it to the webhook, as Intercom would
+    #[command(after_help = "Example: intercom-klaviyo send-sample ticket.created --url http://127.0.0.1:8080")]
+    SendSample(SampleArguments),
+    /// Says what becomes of a notification or REST item: rule, every field's fate, the exact request to Klaviyo
+    #[command(after_help = "Example: intercom-klaviyo explain notification.json --json")]
+    Explain(ExplainArguments),
+    /// Lists, replays or discards notifications that could not be delivered
+    #[command(after_help = "Example: intercom-klaviyo dead-letters replay 01ABC --yes")]
+    DeadLetters(DeadLetterArguments),
+    /// Shows the books of a running pipeline
+    #[command(after_help = "Example: intercom-klaviyo status --url https://example.com --json")]
+    Status(StatusArguments),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DemoArguments {
+    /// End when everything is delivered; exit code 0 only if the stand-in Klaviyo holds exactly what it should
+    #[arg(long)]
+    pub(crate) exit: bool,
+    /// Where the console and the webhook are served: a loopback address
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0", value_parser = address)]
+    pub(crate) listen: SocketAddr,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SandboxArguments {
+    /// Where the stand-in Intercom is served
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0", value_parser = address)]
+    pub(crate) intercom_listen: SocketAddr,
+    /// Where the stand-in Klaviyo is served
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0", value_parser = address)]
+    pub(crate) klaviyo_listen: SocketAddr,
+    /// Where the stand-in Intercom sends its notifications
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8080/webhooks/intercom")]
+    pub(crate) webhook_url: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DoctorArguments {
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SampleArguments {
+    /// The topic of the notification
+    #[arg(default_value = "conversation.user.created")]
+    pub(crate) topic: String,
+    /// The pipeline's address, or the full URL of its webhook [default: http:// and LISTEN]
+    #[arg(long, value_name = "URL")]
+    pub(crate) url: Option<String>,
+    /// Intercom's id of the contact; without one the contact is made up, and the event ends as "contact gone"
+    #[arg(long, value_name = "ID")]
+    pub(crate) contact: Option<String>,
+    /// The workspace's id [default: asked for at Intercom, with INTERCOM_ACCESS_TOKEN]
+    #[arg(long, value_name = "ID")]
+    pub(crate) workspace: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ExplainArguments {
+    /// A JSON file: a webhook's body, a conversation, a ticket or a contact; "-" reads stdin
+    pub(crate) file: PathBuf,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// The X-Hub-Signature header that came with it; checked with INTERCOM_CLIENT_SECRET
+    #[arg(long, value_name = "HEADER")]
+    pub(crate) signature: Option<String>,
+    /// A JSON file with the contact, as Intercom's REST API gives it
+    #[arg(long, value_name = "FILE")]
+    pub(crate) contact: Option<PathBuf>,
+}
+
+/// Where the console is.
+#[derive(Debug, Args)]
+pub(crate) struct ConsoleArguments {
+    /// The console's address [default: that of the process that runs here]
+    #[arg(long, value_name = "URL", global = true)]
+    pub(crate) url: Option<String>,
+    /// Print JSON
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct StatusArguments {
+    #[command(flatten)]
+    pub(crate) console: ConsoleArguments,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DeadLetterArguments {
+    #[command(subcommand)]
+    pub(crate) action: DeadLetterAction,
+    /// Do not ask before something is given up
+    #[arg(long, global = true)]
+    pub(crate) yes: bool,
+    #[command(flatten)]
+    pub(crate) console: ConsoleArguments,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum DeadLetterAction {
+    /// Lists all of them, newest first
+    List,
+    /// Puts one back on the queue
+    Replay {
+        /// Its id, as `list` shows it
+        id: String,
+    },
+    /// Gives one up: it is counted as skipped, and its bytes are dropped
+    Discard {
+        /// Its id, as `list` shows it
+        id: String,
+    },
+}
+
+fn address(text: &str) -> Result<SocketAddr, String> {
+    parse_address(text).ok_or_else(|| "wanted: an address and a port such as 127.0.0.1:8080".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_definition_is_sound() {
+        Arguments::command().debug_assert();
+    }
+
+    #[track_caller]
+    fn check(line: &str) {
+        Arguments::try_parse_from(line.split(' ')).unwrap_or_else(|error| panic!("{line}: {error}"));
+    }
+
+    #[test]
+    fn the_documented_commands_are_understood() {
+        check("x demo --exit --listen 127.0.0.1:9000");
+        check("x run");
+        check("x sandbox --intercom-listen 127.0.0.1:1 --klaviyo-listen [::1]:2");
+        check("x doctor --json");
+        check("x send-sample");
+        check("x send-sample ticket.created --url http://h");
+        check("x explain f.json --json --signature sha1=00 --contact c.json");
+        check("x dead-letters list --json --url http://h");
+        check("x dead-letters replay 1");
+        check("x dead-letters discard 1 --yes --json");
+        check("x status --json --url http://h");
+    }
+}

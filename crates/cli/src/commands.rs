@@ -1,0 +1,33 @@
+//! One file a command.
+
+mod dead_letters;
+mod demo;
+mod doctor;
+mod explain;
+mod run;
+mod sandbox;
+mod send_sample;
+mod status;
+
+use crate::args::Command;
+use crate::environment::Environment;
+use crate::failure::Failure;
+use crate::logging;
+
+/// Runs a command to its end.
+pub(crate) async fn execute(command: Command) -> Result<(), Failure> {
+    logging::start(match command {
+        Command::Run => "info",
+        _ => "warn",
+    });
+    match command {
+        Command::Demo(arguments) => demo::demo(&arguments).await,
+        Command::Run => run::run(Environment::load()?).await,
+        Command::Sandbox(arguments) => sandbox::sandbox(&arguments).await,
+        Command::Doctor(arguments) => doctor::doctor(&arguments).await,
+        Command::SendSample(arguments) => send_sample::send_sample(&Environment::load()?, &arguments).await,
+        Command::Explain(arguments) => explain::explain(&Environment::load()?, &arguments),
+        Command::DeadLetters(arguments) => dead_letters::dead_letters(&Environment::load()?, &arguments).await,
+        Command::Status(arguments) => status::status(&Environment::load()?, &arguments).await,
+    }
+}

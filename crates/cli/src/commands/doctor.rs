@@ -1,0 +1,128 @@
+//! `doctor`: is everything there that `run` needs, and does it work? For each thing: good, or what is wrong and what to do.
+//!
+//! It only reads, with one exception: to see whether the Klaviyo key may write events it sends a request that Klaviyo refuses.
+
+mod disk;
+mod intercom;
+mod klaviyo;
+
+use app::ports::Clock as _;
+use serde::Serialize;
+use serde_json::json;
+
+use crate::args::DoctorArguments;
+use crate::environment::Environment;
+use crate::failure::Failure;
+use crate::output::{self, line};
+use crate::time::SystemClock;
+use crate::web::{self, Answer};
+
+/// How one thing is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Health {
+    Good,
+    /// Could not be found out, or works with a drawback. Fails nothing.
+    Note,
+    Bad,
+}
+
+/// One thing that was looked at.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+struct Check {
+    name: String,
+    health: Health,
+    /// What was found.
+    found: String,
+    /// What to do about it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    todo: Option<String>,
+}
+
+impl Check {
+    fn good(name: impl Into<String>, found: impl Into<String>) -> Self {
+        Self { name: name.into(), health: Health::Good, found: found.into(), todo: None }
+    }
+
+    fn note(name: impl Into<String>, found: impl Into<String>, todo: impl Into<String>) -> Self {
+        Self { name: name.into(), health: Health::Note, found: found.into(), todo: Some(todo.into()) }
+    }
+
+    fn bad(name: impl Into<String>, found: impl Into<String>, todo: impl Into<String>) -> Self {
+        Self { name: name.into(), health: Health::Bad, found: found.into(), todo: Some(todo.into()) }
+    }
+}
+
+/// Looks at everything; bad when anything is.
+pub(crate) async fn doctor(arguments: &DoctorArguments) -> Result<(), Failure> {
+    let (environment, problems) = Environment::load_leniently();
+    let mut checks = environment_checks(&environment, problems);
+    checks.extend(disk::checks(&environment.data_dir));
+    match web::client() {
+        Ok(client) => {
+            checks.extend(intercom::checks(&client, &environment).await);
+            checks.extend(klaviyo::checks(&client, &environment).await);
+        }
+        Err(problem) => checks.push(Check::bad("HTTPS", problem, "install the package ca-certificates")),
+    }
+    let bad = checks.iter().filter(|check| check.health == Health::Bad).count();
+    if arguments.json {
+        output::json(&json!({ "good": bad == 0, "checks": checks }))?;
+    } else {
+        checks.iter().for_each(|check| line(in_words(check)));
+    }
+    match bad {
+        0 => Ok(()),
+        1 => Err(Failure::bad("1 thing is wrong")),
+        several => Err(Failure::bad(format!("{several} things are wrong"))),
+    }
+}
+
+fn environment_checks(environment: &Environment, problems: Vec<String>) -> Vec<Check> {
+    let mut checks: Vec<Check> =
+        problems.into_iter().map(|problem| Check::bad("environment", problem, "mend it: `run` refuses to start")).collect();
+    for missing in environment.missing() {
+        let todo = "set it: until then `run` is in set-up mode and the webhook answers 503";
+        checks.push(Check::bad("environment", format!("{missing} is missing"), todo));
+    }
+    if checks.is_empty() {
+        checks.push(Check::good("environment", "every variable is there, and the settings are valid"));
+    }
+    if environment.console_token.is_none() {
+        let todo = "set it to use the console from other machines";
+        checks.push(Check::note("console", "CONSOLE_TOKEN is not set: `run` makes a token, for this machine only", todo));
+    }
+    checks
+}
+
+fn in_words(check: &Check) -> String {
+    let health = match check.health {
+        Health::Good => "good",
+        Health::Note => "note",
+        Health::Bad => "BAD ",
+    };
+    match &check.todo {
+        Some(todo) => format!("{health}  {}: {}\n      → {todo}", check.name, check.found),
+        None => format!("{health}  {}: {}", check.name, check.found),
+    }
+}
+
+/// Vendors sign nothing with the time, but event times and limit windows are wrong when ours is.
+fn clock_check(vendor: &str, answer: &Answer) -> Check {
+    const WORST: i64 = 300;
+    let name = format!("clock against {vendor}");
+    let Some(theirs) = answer.date() else {
+        return Check::note(name, "the answer carried no date", "compare the machine's clock by hand");
+    };
+    let ahead = SystemClock.now().as_second() - theirs.as_second();
+    match ahead.abs() {
+        0..=WORST => Check::good(name, format!("{} seconds apart", ahead.abs())),
+        off => {
+            let way = if ahead > 0 { "ahead" } else { "behind" };
+            Check::bad(name, format!("this machine is {off} seconds {way}"), "turn on time synchronisation (NTP)")
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,221 @@
+//! The wiring that `run` and `demo` share: adapters into use cases, workers, console.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use app::deliver::{Consumer, ConsumerOptions, Deps};
+use app::housekeeping::Housekeeper;
+use app::ports::{Accepted, Clock as _, ConsumerStore, Inbox, Intercom, Jitter, Klaviyo, Lane, StoreResult};
+use app::receive::Receiver;
+use app::settings::Settings;
+use app::status::NoVendors;
+use axum::Router;
+use clients::{ClientConfig, Clients};
+use console::{Access, Console};
+use domain::ClientSecrets;
+use jiff::Timestamp;
+use sqlite::{SqliteOptions, SqliteStore};
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
+
+use crate::failure::Failure;
+use crate::server::{BodyLimits, BodyReader, Webhook};
+use crate::shutdown::{GRACE, Stop, StopSwitch};
+use crate::time::{SystemClock, SystemJitter};
+
+/// The live queue of this process.
+pub(crate) type LiveInbox = Waking<SqliteStore>;
+
+type VendorClients = Clients<SystemClock, SystemJitter, SqliteStore>;
+
+/// Longest time without a look at the queue: messages also come back by themselves.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
+/// Longest time that a worker obeys a pause without asking again whether it still holds.
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+
+const CHORES: Duration = Duration::from_secs(10);
+
+/// An inbox that wakes a worker for every message.
+#[derive(Clone, Debug)]
+pub(crate) struct Waking<I> {
+    inbox: I,
+    wake: Arc<Notify>,
+}
+
+impl<I: Inbox> Inbox for Waking<I> {
+    async fn accept(&self, accepted: Accepted) -> StoreResult<()> {
+        self.inbox.accept(accepted).await?;
+        self.wake.notify_one();
+        Ok(())
+    }
+}
+
+/// The store, and what follows from it alone.
+pub(crate) struct Pipeline {
+    store: SqliteStore,
+    settings: Settings,
+    wake: Arc<Notify>,
+    vendors: Option<VendorClients>,
+    setup: Vec<String>,
+}
+
+/// Workers that run until they are told to stop.
+pub(crate) struct Workers {
+    switch: StopSwitch,
+    tasks: JoinSet<()>,
+}
+
+impl Pipeline {
+    /// Opens `state.db` in the directory. `setup`: variables that are missing; with any, nothing is received or delivered.
+    pub(crate) async fn open(data_dir: PathBuf, settings: Settings, setup: Vec<String>) -> Result<Self, Failure> {
+        let path = data_dir.join("state.db");
+        let opening = tokio::task::spawn_blocking(move || {
+            SqliteStore::open(&path, SqliteOptions::default(), SystemClock)
+        });
+        let store = opening.await.map_err(Failure::bad)?.map_err(Failure::bad)?;
+        Ok(Self { store, settings, wake: Arc::new(Notify::new()), vendors: None, setup })
+    }
+
+    /// Builds the clients. Sends nothing yet.
+    pub(crate) async fn connect(&mut self, config: ClientConfig) -> Result<(), Failure> {
+        let (clock, jitter) = (Arc::new(SystemClock), Arc::new(SystemJitter));
+        let clients = clients::connect(config, clock, jitter, Arc::new(self.store.clone())).await;
+        self.vendors = Some(clients.map_err(Failure::configuration)?);
+        Ok(())
+    }
+
+    /// The webhook; in set-up mode it answers 503.
+    pub(crate) fn webhook(&self, secrets: Option<ClientSecrets>) -> Webhook<LiveInbox, SystemClock> {
+        let inbox = Waking { inbox: self.store.clone(), wake: Arc::clone(&self.wake) };
+        let secrets = secrets.filter(|_| self.setup.is_empty());
+        let receiver = Receiver::new(inbox, SystemClock, secrets);
+        Webhook::new(receiver, BodyReader::new(BodyLimits::default()))
+    }
+
+    /// The console.
+    pub(crate) fn console(&self, access: Access) -> Router {
+        let store = self.store.clone();
+        let setup = self.setup.clone();
+        match &self.vendors {
+            Some(clients) => {
+                let vendors = clients.vendors.clone();
+                console::router(Console { store, vendors, clock: SystemClock, setup, access })
+            }
+            None => console::router(Console { store, vendors: NoVendors, clock: SystemClock, setup, access }),
+        }
+    }
+
+    /// The store, for who watches.
+    pub(crate) fn store(&self) -> &SqliteStore {
+        &self.store
+    }
+
+    /// Starts the consumers and the housekeeper; none in set-up mode.
+    pub(crate) fn start(&self) -> Workers {
+        let (switch, stop) = StopSwitch::new();
+        let mut tasks = JoinSet::new();
+        let Some(clients) = &self.vendors else { return Workers { switch, tasks } };
+        let rules = Arc::new(self.settings.rules.clone());
+        let options = ConsumerOptions { park_for: self.settings.parked_for, ..ConsumerOptions::default() };
+        let deps = Deps {
+            store: self.store.clone(),
+            intercom: clients.intercom.clone(),
+            klaviyo: clients.klaviyo.clone(),
+            clock: SystemClock,
+            jitter: SystemJitter,
+        };
+        let consumer = Arc::new(Consumer::new(deps, Arc::clone(&rules), options));
+        for _ in 0..self.settings.delivery_workers {
+            let (consumer, wake, stop) = (Arc::clone(&consumer), Arc::clone(&self.wake), stop.clone());
+            tasks.spawn(kept_alive(move || work(Arc::clone(&consumer), Lane::Live, Arc::clone(&wake), stop.clone())));
+        }
+        let (history_stop, never) = (stop.clone(), Arc::new(Notify::new()));
+        tasks.spawn(kept_alive(move || {
+            work(Arc::clone(&consumer), Lane::History, Arc::clone(&never), history_stop.clone())
+        }));
+        let (store, intercom, retention) = (self.store.clone(), clients.intercom.clone(), self.settings.retention);
+        let housekeeper = Arc::new(Housekeeper::new(store, intercom, SystemClock, rules, retention));
+        tasks.spawn(kept_alive(move || chores(Arc::clone(&housekeeper), stop.clone())));
+        Workers { switch, tasks }
+    }
+}
+
+impl Workers {
+    /// Lets running steps finish, for a while. What is cut is still on the queue.
+    pub(crate) async fn stop(mut self) {
+        self.switch.stop();
+        let all = async { while self.tasks.join_next().await.is_some() {} };
+        if tokio::time::timeout(GRACE, all).await.is_err() {
+            tracing::warn!("a delivery did not finish in time and was cut; it is repeated at the next start");
+            self.tasks.shutdown().await;
+        }
+    }
+}
+
+/// Runs a worker again should it ever panic: a bug in one message must not stop the others.
+async fn kept_alive<W: Future<Output = ()> + Send + 'static>(worker: impl Fn() -> W) {
+    while let Err(error) = tokio::spawn(worker()).await {
+        if !error.is_panic() {
+            return;
+        }
+        tracing::error!("a worker panicked and is started again; please report this");
+        tokio::time::sleep(LOOK_AGAIN).await;
+    }
+}
+
+/// Step after step. Ends between two steps, never inside one.
+async fn work<S, I, K, J>(
+    consumer: Arc<Consumer<S, I, K, SystemClock, J>>,
+    lane: Lane,
+    wake: Arc<Notify>,
+    stop: Stop,
+) where
+    S: ConsumerStore,
+    I: Intercom,
+    K: Klaviyo,
+    J: Jitter,
+{
+    while !stop.is_requested() {
+        let report = consumer.step(lane).await;
+        let until = report.next_wake.map(wait_until);
+        match (report.claimed, until) {
+            (0, until) => {
+                let wait = until.unwrap_or(LOOK_AGAIN).min(LOOK_AGAIN);
+                tokio::select! {
+                    () = wake.notified() => {}
+                    () = tokio::time::sleep(wait) => {}
+                    () = stop.clone().requested() => {}
+                }
+            }
+            // Told to pause: another message would meet the same wait.
+            (_, Some(pause)) => tokio::select! {
+                () = tokio::time::sleep(pause.min(LONGEST_PAUSE)) => {}
+                () = stop.clone().requested() => {}
+            },
+            (_, None) => {}
+        }
+    }
+}
+
+async fn chores<S, I>(housekeeper: Arc<Housekeeper<S, I, SystemClock>>, stop: Stop)
+where
+    S: app::ports::ParkedMessages + app::ports::Overview,
+    I: Intercom,
+{
+    while !stop.is_requested() {
+        tokio::select! {
+            () = housekeeper.tick() => {}
+            () = stop.clone().requested() => return,
+        }
+        tokio::select! {
+            () = tokio::time::sleep(CHORES) => {}
+            () = stop.clone().requested() => {}
+        }
+    }
+}
+
+fn wait_until(moment: Timestamp) -> Duration {
+    Duration::try_from(moment.duration_since(SystemClock.now())).unwrap_or_default()
+}

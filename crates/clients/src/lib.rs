@@ -1,0 +1,83 @@
+//! Intercom and Klaviyo over HTTPS.
+//!
+//! [`connect`] gives one client for each vendor and one view of what holds them back. Both clients run the same loop
+//! (`caller`): ask the governor for permission, send, read the answer, decide. What is decided is pure and lives in
+//! [`domain::limits`] and [`domain::retry`]; this crate sends bytes, sleeps, and keeps told waits in the state, so that a
+//! restart does not forget them.
+//!
+//! What it promises, beyond the ports:
+//!
+//! - No request leaves before a told wait (`Retry-After`, `X-RateLimit-Reset`) ran out, on any endpoint of that vendor,
+//!   also after a restart. Then one request goes first.
+//! - All requests may be repeated, also those that were sent and never answered: reads change nothing, and events carry a
+//!   `unique_id`. Hence a cut connection is simply tried again.
+//! - Keys, bodies, addresses of persons and contact data are in no error text and no log line.
+//!
+//! Clients are cheap to clone and shared by many tasks; no lock is held while anything waits.
+
+mod caller;
+mod config;
+mod intercom;
+mod klaviyo;
+mod memory;
+mod transport;
+mod vendors;
+
+use std::sync::Arc;
+
+use app::ports::{Clock, Documents, Jitter, Vendor};
+use domain::limits::Governor;
+
+use caller::Caller;
+pub use config::{ClientConfig, ClientError, Limits, Timeouts};
+pub use intercom::IntercomClient;
+pub use klaviyo::{Account, KlaviyoClient, Metric};
+pub use vendors::VendorStates;
+
+/// Both vendors, and what holds them back.
+#[derive(Debug)]
+pub struct Clients<C, J, D> {
+    /// Reading Intercom.
+    pub intercom: IntercomClient<C, J, D>,
+    /// Writing to Klaviyo.
+    pub klaviyo: KlaviyoClient<C, J, D>,
+    /// For the status.
+    pub vendors: VendorStates<C>,
+}
+
+impl<C, J, D> Clone for Clients<C, J, D> {
+    fn clone(&self) -> Self {
+        Self { intercom: self.intercom.clone(), klaviyo: self.klaviyo.clone(), vendors: self.vendors.clone() }
+    }
+}
+
+/// Builds the clients and takes in the waits that an earlier process was told. Sends nothing.
+pub async fn connect<C: Clock, J: Jitter, D: Documents>(
+    config: ClientConfig,
+    clock: Arc<C>,
+    jitter: Arc<J>,
+    documents: Arc<D>,
+) -> Result<Clients<C, J, D>, ClientError> {
+    let (to_intercom, to_klaviyo) = transport::build(&config)?;
+    let limited = config.limits == Limits::Documented;
+    let intercom = Arc::new(Caller::new(
+        Vendor::Intercom,
+        to_intercom,
+        Governor::intercom(limited),
+        (clock.clone(), jitter.clone(), documents.clone()),
+    ));
+    let klaviyo = Arc::new(Caller::new(
+        Vendor::Klaviyo,
+        to_klaviyo,
+        Governor::klaviyo(limited),
+        (clock.clone(), jitter, documents),
+    ));
+    intercom.load().await?;
+    klaviyo.load().await?;
+    let vendors = VendorStates::new(clock, intercom.governor(), klaviyo.governor());
+    Ok(Clients {
+        intercom: IntercomClient::new(intercom, config.timeouts),
+        klaviyo: KlaviyoClient::new(klaviyo, config.timeouts),
+        vendors,
+    })
+}

@@ -1,0 +1,64 @@
+//! The status API: what a human or a script sees of the pipeline, and the few things they may steer.
+//!
+//! One axum router, the same behind one process and behind a function URL. It reads the state through ports, holds none of
+//! its own, and answers errors as `{"error": "one sentence"}`. Nothing that it gives out holds personal data.
+
+mod access;
+mod answer;
+mod routes;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use app::ports::{Clock, DeadLetters, Overview, VendorState};
+use axum::Router;
+use axum::routing::{get, post};
+
+pub use access::Access;
+
+/// What the console needs.
+#[derive(Debug)]
+pub struct Console<S, V, C> {
+    /// Books, recent events, dead letters.
+    pub store: S,
+    /// What the vendors told us.
+    pub vendors: V,
+    /// The moment now.
+    pub clock: C,
+    /// Variables that are missing, for set-up mode.
+    pub setup: Vec<String>,
+    /// Who is let in.
+    pub access: Access,
+}
+
+/// The routes `/`, `/healthz` and `/api/…`.
+pub fn router<S, V, C>(console: Console<S, V, C>) -> Router
+where
+    S: Overview + DeadLetters + 'static,
+    V: VendorState + 'static,
+    C: Clock + 'static,
+{
+    let console = Arc::new(console);
+    let guard = axum::middleware::from_fn_with_state(Arc::clone(&console), access::guard::<S, V, C>);
+    Router::new()
+        .route("/", get(routes::page))
+        .route("/healthz", get(routes::health))
+        .route("/api/status", get(routes::status::<S, V, C>))
+        .route("/api/dead-letters", get(routes::dead_letters::<S, V, C>))
+        .route("/api/dead-letters/{id}/replay", post(routes::replay::<S, V, C>))
+        .route("/api/dead-letters/{id}/discard", post(routes::discard::<S, V, C>))
+        .route("/api/events/recent", get(routes::recent_events::<S, V, C>))
+        .fallback(answer::no_such_route)
+        .method_not_allowed_fallback(answer::wrong_method)
+        .layer(guard)
+        .with_state(console)
+}
+
+/// The one route of a listener on which the console is not offered: `/healthz`.
+pub fn health_router() -> Router {
+    Router::new()
+        .route("/healthz", get(routes::health))
+        .fallback(answer::no_such_route)
+        .method_not_allowed_fallback(answer::wrong_method)
+}

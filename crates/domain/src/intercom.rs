@@ -1,0 +1,122 @@
+//! Intercom's objects, of API versions 2.11 to 2.16, webhook and REST alike, read in one pass into one form.
+//!
+//! Sources: <https://developers.intercom.com/docs/references/2.16/webhooks/webhook-models>, Intercom's OpenAPI files, and
+//! published captures. Only fields that some rule reads are here; all else is skipped without being allocated.
+
+mod item;
+mod shapes;
+
+use serde::Deserialize;
+
+pub(crate) use item::has_content;
+pub use item::{Item, Part, Rating, SourceMessage, Statistics};
+pub use shapes::{Attribute, Attributes, Author, Named, StateRef, TypeRef};
+
+use crate::contact::Contact;
+use crate::lenient::{Maybe, Moment, Text};
+use crate::parse::describe;
+use crate::signature::{SignatureScheme, Verified};
+
+/// A webhook call, read.
+#[derive(Debug)]
+pub enum Call<'a> {
+    /// A topic.
+    Notification(Box<Notification<'a>>),
+    /// `X-Body-Signature`: Intercom asks whether we are alive.
+    HealthCheck,
+    /// `X-Body-Signature`: the app was uninstalled. No more notifications will come.
+    Uninstall,
+}
+
+/// The envelope and its item.
+#[derive(Debug)]
+pub struct Notification<'a> {
+    /// `notif_…`; null on pings. Intercom's retry repeats it.
+    pub id: Text<'a>,
+    /// `conversation.user.created`, …
+    pub topic: Text<'a>,
+    /// The workspace.
+    pub app_id: Text<'a>,
+    /// When Intercom made the notification.
+    pub created_at: Moment,
+    /// What it is about.
+    pub item: Item<'a>,
+}
+
+/// Bytes that carry a right signature but are no notification.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unreadable {
+    /// Not JSON, or JSON of another shape.
+    #[error("the body is {0}")]
+    Body(String),
+    /// A part without which nothing can be said.
+    #[error("the notification has no {0}")]
+    Missing(&'static str),
+}
+
+#[derive(Deserialize)]
+#[serde(bound(deserialize = "'de: 'a"))]
+struct Envelope<'a> {
+    #[serde(default)]
+    id: Text<'a>,
+    #[serde(default)]
+    topic: Text<'a>,
+    #[serde(default)]
+    app_id: Text<'a>,
+    #[serde(default)]
+    created_at: Moment,
+    #[serde(default)]
+    data: Maybe<Data<'a>>,
+    #[serde(default)]
+    workspace_id: Text<'a>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(bound(deserialize = "'de: 'a"))]
+struct Data<'a> {
+    #[serde(default)]
+    item: Maybe<Item<'a>>,
+}
+
+/// Reads a call. Only verified bytes fit.
+pub fn read(verified: Verified<'_>) -> Result<Call<'_>, Unreadable> {
+    let envelope: Envelope<'_> =
+        serde_json::from_slice(verified.body()).map_err(|error| Unreadable::Body(describe(&error)))?;
+    if verified.scheme() == SignatureScheme::Body {
+        // Intercom's uninstall call names the app, its health check the workspace.
+        let uninstall = envelope.app_id.get().is_some() && envelope.workspace_id.get().is_none();
+        return Ok(if uninstall { Call::Uninstall } else { Call::HealthCheck });
+    }
+    if envelope.topic.get().is_none() {
+        return Err(Unreadable::Missing("topic"));
+    }
+    let item = envelope.data.0.and_then(|data| data.item.0).ok_or(Unreadable::Missing("data.item"))?;
+    Ok(Call::Notification(Box::new(Notification {
+        id: envelope.id,
+        topic: envelope.topic,
+        app_id: envelope.app_id,
+        created_at: envelope.created_at,
+        item,
+    })))
+}
+
+/// The contact of a `contact.*` notification, whole. `None` where the item is none.
+pub fn contact_of(verified: Verified<'_>) -> Option<Contact> {
+    #[derive(Deserialize)]
+    struct ContactEnvelope<'a> {
+        #[serde(borrow)]
+        data: ContactData<'a>,
+    }
+    #[derive(Deserialize)]
+    struct ContactData<'a> {
+        #[serde(borrow)]
+        item: &'a serde_json::value::RawValue,
+    }
+    let envelope: ContactEnvelope<'_> = serde_json::from_slice(verified.body()).ok()?;
+    Contact::parse(envelope.data.item.get().as_bytes()).ok()
+}
+
+/// Reads a conversation or ticket as REST gives it.
+pub fn read_rest(json: &[u8]) -> Result<Item<'_>, Unreadable> {
+    serde_json::from_slice(json).map_err(|error| Unreadable::Body(describe(&error)))
+}

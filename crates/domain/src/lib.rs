@@ -1,0 +1,31 @@
+//! What an Intercom notification means in Klaviyo.
+//!
+//! Everything here is pure: no clock, no environment, no randomness, no I/O, no async.
+
+pub mod activity;
+pub mod contact;
+pub mod delivery;
+pub mod directory;
+pub mod explain;
+pub mod identity;
+pub mod ids;
+pub mod intercom;
+pub mod klaviyo;
+pub mod lenient;
+pub mod limits;
+pub mod mapping;
+pub mod metric;
+pub mod parse;
+pub mod retry;
+pub mod rules;
+pub mod signature;
+pub mod skip;
+pub mod text;
+pub mod trim;
+
+pub use identity::Identity;
+pub use ids::{ContactId, EventKey, KeyHash, MessageId, WorkspaceId};
+pub use metric::Metric;
+pub use rules::Rules;
+pub use signature::{ClientSecrets, SignatureScheme, Verified};
+pub use skip::Skip;

@@ -1,0 +1,13 @@
+//! What notifications and REST items become, from the outside: fixtures in, requests to Klaviyo out.
+
+mod agreement;
+mod contract;
+mod explaining;
+mod hostile;
+mod model;
+mod odd_shapes;
+mod output_limits;
+mod payloads;
+mod samples;
+mod support;
+mod trimming;

@@ -1,0 +1,141 @@
+//! A store that can fail before or after it did what it was asked, and that gives the simulation a place to crash at every
+//! call.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use app::fakes::MemoryStore;
+use app::ports::{
+    Accepted, Cache, Claim, ClaimOutcome, Claimed, Document, Documents, Inbox, Lane, Ledger, ParkedMessage, ParkedMessages,
+    Settlement, StoreError, StoreResult, WorkQueue,
+};
+use domain::{ContactId, MessageId};
+use jiff::Timestamp;
+
+/// What the next call of settle or claim_events meets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum StoreFault {
+    /// Nothing is written.
+    CommitLost,
+    /// It is written, and the caller does not learn it.
+    AnswerLost,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct FlakyStore {
+    pub(crate) inner: MemoryStore,
+    faults: Arc<Mutex<Vec<StoreFault>>>,
+}
+
+impl FlakyStore {
+    pub(crate) fn new(inner: MemoryStore) -> Self {
+        Self { inner, faults: Arc::default() }
+    }
+
+    pub(crate) fn push_fault(&self, fault: StoreFault) {
+        self.faults.lock().expect("no panic holds it").push(fault);
+    }
+
+    pub(crate) fn heal(&self) {
+        self.faults.lock().expect("no panic holds it").clear();
+    }
+
+    async fn with_fault<T>(&self, call: impl Future<Output = StoreResult<T>>) -> StoreResult<T> {
+        let lost = || StoreError::Unavailable { store: "simulated store", detail: "lost".to_owned() };
+        pause().await;
+        let fault = self.faults.lock().expect("no panic holds it").pop();
+        if fault == Some(StoreFault::CommitLost) {
+            return Err(lost());
+        }
+        let result = call.await;
+        pause().await;
+        if fault == Some(StoreFault::AnswerLost) { Err(lost()) } else { result }
+    }
+}
+
+/// A place where a crash can happen.
+async fn pause() {
+    let mut paused = false;
+    std::future::poll_fn(|context| {
+        if std::mem::replace(&mut paused, true) {
+            return std::task::Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
+        std::task::Poll::Pending
+    })
+    .await;
+}
+
+impl Inbox for FlakyStore {
+    async fn accept(&self, accepted: Accepted) -> StoreResult<()> {
+        self.inner.accept(accepted).await
+    }
+}
+
+impl WorkQueue for FlakyStore {
+    async fn claim(&self, lane: Lane, max: usize, bytes: usize, hide: Duration) -> StoreResult<Vec<Claimed>> {
+        let claimed = self.inner.claim(lane, max, bytes, hide).await;
+        pause().await;
+        claimed
+    }
+
+    async fn settle(&self, settlements: Vec<Settlement>) -> StoreResult<()> {
+        self.with_fault(self.inner.settle(settlements)).await
+    }
+
+    async fn next_visible(&self, lane: Lane) -> StoreResult<Option<Timestamp>> {
+        self.inner.next_visible(lane).await
+    }
+}
+
+impl Ledger for FlakyStore {
+    async fn claim_events(&self, claims: Vec<Claim>) -> StoreResult<Vec<ClaimOutcome>> {
+        self.with_fault(self.inner.claim_events(claims)).await
+    }
+}
+
+impl Documents for FlakyStore {
+    async fn load(&self, name: &str) -> StoreResult<Option<Document>> {
+        self.inner.load(name).await
+    }
+
+    async fn save(&self, name: &str, body: &str, expected: Option<u64>) -> StoreResult<bool> {
+        pause().await;
+        self.inner.save(name, body, expected).await
+    }
+}
+
+impl Cache for FlakyStore {
+    async fn cached(&self, keys: &[String], now: Timestamp) -> StoreResult<Vec<Option<String>>> {
+        pause().await;
+        self.inner.cached(keys, now).await
+    }
+
+    async fn remember(&self, entries: Vec<(String, String)>, expires: Timestamp) -> StoreResult<()> {
+        pause().await;
+        self.inner.remember(entries, expires).await
+    }
+
+    async fn forget(&self, keys: &[String]) -> StoreResult<()> {
+        self.inner.forget(keys).await
+    }
+}
+
+impl ParkedMessages for FlakyStore {
+    async fn release(&self, contacts: &[ContactId]) -> StoreResult<u64> {
+        pause().await;
+        self.inner.release(contacts).await
+    }
+
+    async fn due(&self, now: Timestamp, limit: usize) -> StoreResult<Vec<ParkedMessage>> {
+        self.inner.due(now, limit).await
+    }
+
+    async fn recheck_at(&self, id: &MessageId, next_check: Timestamp) -> StoreResult<()> {
+        self.inner.recheck_at(id, next_check).await
+    }
+
+    async fn expire(&self, now: Timestamp, reason: &str) -> StoreResult<u64> {
+        self.inner.expire(now, reason).await
+    }
+}

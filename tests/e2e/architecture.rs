@@ -14,6 +14,7 @@ fn allowed() -> BTreeMap<&'static str, &'static [&'static str]> {
         ("console", &["app", "domain"][..]),
         ("sandbox", &["domain"][..]),
         ("intercom-klaviyo", &["app", "clients", "console", "domain", "sandbox", "sqlite"][..]),
+        ("benches", &["app", "clients", "domain", "sandbox", "sqlite"][..]),
         ("tests", &[][..]),
     ])
 }
@@ -73,7 +74,7 @@ fn the_domain_has_no_io_and_the_app_no_runtime() {
 
 #[test]
 fn fakes_are_never_shipped() {
-    for package in packages() {
+    for package in packages().iter().filter(|package| package.name.as_str() != "benches") {
         let testing = package
             .dependencies
             .iter()

@@ -51,6 +51,7 @@ impl ConsoleClient {
                 "the console at {} wants its token: set {CONSOLE_TOKEN} to the one that `run` printed or was given",
                 self.base
             ))),
+            404 => Err(Failure::bad(said)),
             status => Err(Failure::bad(format!("the console answered {status}: {said}"))),
         }
     }

@@ -22,7 +22,6 @@ const POLL: Duration = Duration::from_millis(20);
 const SOON: Duration = Duration::from_secs(1);
 
 /// One vendor, as all tasks share it.
-#[derive(Debug)]
 pub(crate) struct Caller<T, C, J, D> {
     vendor: Vendor,
     transport: T,
@@ -106,7 +105,9 @@ impl<T: Transport, C: Clock, J: Jitter, D: Documents> Caller<T, C, J, D> {
         loop {
             let now = self.clock.now();
             let hold = match lock(&self.governor).admit(endpoint, now) {
-                Ok(ticket) => return Ok(Permit { governor: &self.governor, clock: &*self.clock, ticket: Some(ticket) }),
+                Ok(ticket) => {
+                    return Ok(Permit { governor: &self.governor, clock: &*self.clock, ticket: Some(ticket) });
+                }
                 Err(hold) => hold,
             };
             let (wait, until) = match hold.kind {

@@ -90,7 +90,9 @@ pub enum ClientError {
         problem: &'static str,
     },
     /// The key would cross a network in clear text.
-    #[error("{variable} must begin with https:// (http:// is accepted for this machine only: localhost, 127.0.0.1, ::1)")]
+    #[error(
+        "{variable} must begin with https:// (http:// is accepted for this machine only: localhost, 127.0.0.1, ::1)"
+    )]
     Insecure {
         /// The environment variable.
         variable: &'static str,

@@ -1,5 +1,6 @@
 //! Intercom's side of the ports.
 
+use std::fmt;
 use std::sync::Arc;
 
 use app::ports::{CallError, Clock, ContactLookup, Documents, Intercom, Jitter, Names, Vendor, Workspace};
@@ -22,12 +23,18 @@ const MOST: usize = 8 * 1024 * 1024;
 const MOST_HOPS: usize = 3;
 
 /// Reads Intercom. Cheap to clone.
-#[derive(Debug)]
 pub struct IntercomClient<C, J, D>(Api<HttpTransport, C, J, D>);
 
 impl<C, J, D> Clone for IntercomClient<C, J, D> {
     fn clone(&self) -> Self {
         Self(Api { caller: self.0.caller.clone(), timeouts: self.0.timeouts })
+    }
+}
+
+/// Says what it is; keys and state stay inside.
+impl<C, J, D> fmt::Debug for IntercomClient<C, J, D> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("IntercomClient").finish_non_exhaustive()
     }
 }
 
@@ -52,7 +59,6 @@ impl<C: Clock, J: Jitter, D: Documents> Intercom for IntercomClient<C, J, D> {
 }
 
 /// The same over any transport.
-#[derive(Debug)]
 pub(crate) struct Api<T, C, J, D> {
     pub(crate) caller: Arc<Caller<T, C, J, D>>,
     pub(crate) timeouts: Timeouts,
@@ -205,7 +211,9 @@ fn found(reply: &Reply) -> Result<Found, Flaw> {
         },
         _ => {
             let contact = Contact::parse(non_empty(reply.whole()?)?);
-            contact.map(|contact| Found::Contact(Box::new(contact))).map_err(|error| Flaw::Unreadable(error.to_string()))
+            contact
+                .map(|contact| Found::Contact(Box::new(contact)))
+                .map_err(|error| Flaw::Unreadable(error.to_string()))
         }
     }
 }
@@ -221,7 +229,8 @@ fn canonical(link: &str) -> Option<String> {
         let (target, parameters) = link.trim().strip_prefix('<')?.split_once('>')?;
         let rel = parameters.replace(['"', ' '], "").to_ascii_lowercase();
         let id = target.rsplit_once("/contacts/")?.1;
-        let sound = !id.is_empty() && id.len() <= 64 && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+        let sound =
+            !id.is_empty() && id.len() <= 64 && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
         (rel.contains("rel=canonical") && sound).then(|| id.to_owned())
     })
 }

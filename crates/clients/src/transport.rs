@@ -130,8 +130,7 @@ impl Transport for HttpTransport {
     async fn send(&self, request: &Outgoing) -> Result<Reply, Flaw> {
         let url = format!("{}{}", self.base, request.path);
         let method = if request.body.is_some() { Method::POST } else { Method::GET };
-        let mut builder =
-            self.client.request(method, url).headers(self.headers.clone()).timeout(request.timeout);
+        let mut builder = self.client.request(method, url).headers(self.headers.clone()).timeout(request.timeout);
         if let Some(body) = &request.body {
             builder = builder.body(body.clone());
         }

@@ -32,7 +32,7 @@ pub enum Meaning {
 
 /// Reads a status.
 pub fn meaning(endpoint: Endpoint, status: u16) -> Meaning {
-    use Endpoint::{IntercomContacts, IntercomMe, KlaviyoBulk, KlaviyoEvents, KlaviyoProfiles, KlaviyoReads};
+    use Endpoint::{IntercomContacts, IntercomMe, KlaviyoBulk, KlaviyoEvents, KlaviyoProfiles};
     let denied = |everywhere| Meaning::Denied { reason: denial(endpoint, status), everywhere };
     match (status, endpoint) {
         (401, _) => denied(true),
@@ -44,10 +44,10 @@ pub fn meaning(endpoint: Endpoint, status: u16) -> Meaning {
         // These paths exist under every right address and revision. `/me` speaks for all of Intercom.
         (300..=399 | 404 | 405 | 410 | 415, IntercomMe) => denied(true),
         (300..=399 | 404 | 405 | 410 | 415, KlaviyoEvents | KlaviyoBulk | KlaviyoProfiles) => denied(false),
-        (300..=399, KlaviyoReads) => Meaning::Refused,
         (200..=299, _) => Meaning::Answer,
-        (408, _) => Meaning::Failed,
-        (300..=499, _) => Meaning::Refused,
+        // Not from the API at all: a proxy, or a wrong address. No event may die of that.
+        (300..=399 | 408, _) | (405 | 415, IntercomContacts) => Meaning::Failed,
+        (400..=499, _) => Meaning::Refused,
         _ => Meaning::Failed,
     }
 }
@@ -180,13 +180,16 @@ mod tests {
     fn statuses_of_intercom() {
         means(Endpoint::IntercomContacts, &[200, 301, 404, 410], "answer");
         means(Endpoint::IntercomContacts, &[403], "denied");
-        means(Endpoint::IntercomContacts, &[400, 405, 422, 302], "refused");
+        means(Endpoint::IntercomContacts, &[400, 422], "refused");
+        means(Endpoint::IntercomContacts, &[302, 307, 405, 415], "failed");
         means(Endpoint::IntercomMe, &[404, 301, 405, 401], "denied everywhere");
         means(Endpoint::IntercomMe, &[403], "forbidden");
         means(Endpoint::IntercomOther, &[403], "forbidden");
         means(Endpoint::IntercomOther, &[404], "refused");
         means(Endpoint::IntercomOther, &[500, 503, 504], "failed");
         means(Endpoint::KlaviyoReads, &[403], "forbidden");
+        means(Endpoint::KlaviyoReads, &[404], "refused");
+        means(Endpoint::KlaviyoReads, &[301], "failed");
     }
 
     #[test]

@@ -1,1 +1,68 @@
-//! Soon.
+//! Every body that is produced, against Klaviyo's own description of the two requests, where it is at hand.
+
+use domain::Rules;
+use domain::klaviyo::{PreparedEvent, bulk_body};
+use jsonschema::Validator;
+use serde_json::{Value, json};
+
+use crate::support::{events, every_metric, fixture, fixture_names, shared};
+
+#[test]
+#[expect(clippy::print_stderr, reason = "a test that did nothing says so")]
+fn requests_fit_klaviyo_s_description() {
+    let Some(path) = shared("contracts/klaviyo-2026-07-15.json") else {
+        eprintln!("Klaviyo's description is not at hand: nothing checked");
+        return;
+    };
+    let description: Value = serde_json::from_slice(&std::fs::read(path).expect("the description")).expect("JSON");
+    let single = request_schema(&description, "/api/events");
+    let bulk = request_schema(&description, "/api/event-bulk-create-jobs");
+    let mut all: Vec<PreparedEvent> = Vec::new();
+    for name in fixture_names() {
+        all.extend(events(&fixture(&name), &Rules { message_text_max_chars: 500, ..every_metric() }));
+    }
+    assert!(all.len() > 30, "{}", all.len());
+    for event in &all {
+        check(&single, &event.single_body());
+    }
+    check(&bulk, &bulk_body(&all.iter().collect::<Vec<_>>()));
+    // The check can fail.
+    assert!(!single.is_valid(&json!({"data": {"type": "event", "attributes": {"propertys": {}}}})));
+}
+
+#[track_caller]
+fn check(schema: &Validator, body: &[u8]) {
+    let body: Value = serde_json::from_slice(body).expect("JSON");
+    let errors: Vec<String> =
+        schema.iter_errors(&body).map(|error| format!("{error} at {}", error.instance_path())).collect();
+    assert!(errors.is_empty(), "{errors:#?}\n{body:#}");
+}
+
+fn request_schema(description: &Value, path: &str) -> Validator {
+    let body = &description["paths"][path]["post"]["requestBody"]["content"]["application/vnd.api+json"]["schema"];
+    let mut schemas = json!({"components": {"schemas": description["components"]["schemas"]}});
+    to_json_schema(&mut schemas);
+    let mut root = body.clone();
+    root["components"] = schemas["components"].take();
+    jsonschema::validator_for(&root).expect("a schema")
+}
+
+/// `OpenAPI` 3.0 is not quite JSON Schema: it has `nullable`. Members that it does not name are refused here, to catch slips.
+fn to_json_schema(node: &mut Value) {
+    match node {
+        Value::Array(items) => items.iter_mut().for_each(to_json_schema),
+        Value::Object(members) => {
+            members.values_mut().for_each(to_json_schema);
+            if members.remove("nullable") == Some(Value::Bool(true))
+                && let Some(kind @ Value::String(_)) = members.get("type").cloned()
+            {
+                members.insert("type".to_owned(), json!([kind, "null"]));
+            }
+            let named = members.get("properties").and_then(Value::as_object).is_some_and(|named| !named.is_empty());
+            if named && members.get("type").is_some_and(|kind| kind == "object" || kind == &json!(["object", "null"])) {
+                members.entry("additionalProperties").or_insert(Value::Bool(false));
+            }
+        }
+        _ => {}
+    }
+}

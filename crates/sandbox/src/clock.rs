@@ -7,6 +7,9 @@ use std::{
 
 use tokio::sync::watch;
 
+/// The end of the year 9999: what sums of times near it may reach still fits everywhere.
+pub(crate) const LATEST: i64 = 253_402_300_799;
+
 /// What both vendors take for the current time: limit windows, the one-minute retry, time stamps.
 ///
 /// Clones share one clock. A real clock can be advanced as well (the offset is added to the system's time).
@@ -33,9 +36,9 @@ impl SandboxClock {
         Self { real: false, offset_ms: Arc::new(watch::Sender::new(unix_seconds.saturating_mul(1000))) }
     }
 
-    /// Unix time in milliseconds.
+    /// Unix time in milliseconds, between 1970 and 9999 whatever the clock was set to.
     pub fn now_ms(&self) -> i64 {
-        self.base_ms().saturating_add(*self.offset_ms.borrow())
+        self.base_ms().saturating_add(*self.offset_ms.borrow()).clamp(0, LATEST.saturating_mul(1000))
     }
 
     /// Unix time in whole seconds.

@@ -201,19 +201,12 @@ impl Faults {
     pub(crate) fn decide(&self, method: &str, path: &str) -> Verdict {
         let mut verdict = Verdict::default();
         for armed in self.lock().iter_mut().filter(|armed| armed.fault.on.fits(method, path)) {
-            match &armed.fault.kind {
-                FaultKind::Slow { millis } => {
-                    let delay = Duration::from_millis(*millis);
-                    if armed.strikes() {
-                        verdict.delay += delay;
-                    }
+            if let FaultKind::Slow { millis } = armed.fault.kind {
+                if armed.strikes() {
+                    verdict.delay += Duration::from_millis(millis);
                 }
-                _ if verdict.kind.is_none() => {
-                    if armed.strikes() {
-                        verdict.kind = Some(armed.fault.kind.clone());
-                    }
-                }
-                _ => {}
+            } else if verdict.kind.is_none() && armed.strikes() {
+                verdict.kind = Some(armed.fault.kind.clone());
             }
         }
         verdict

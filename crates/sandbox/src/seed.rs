@@ -6,6 +6,7 @@ mod tickets;
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    clock::LATEST,
     intercom::{
         ConversationState, IntercomSandbox, Model,
         model::{Author, Origin, Part, PartKind, Text, Thread},
@@ -55,6 +56,9 @@ impl Default for SeedSpec {
 impl IntercomSandbox {
     /// Fills the workspace with a past. Nothing is notified.
     pub fn seed_history(&self, spec: &SeedSpec) {
+        // Specs also come over HTTP: times that no sum can bring to overflow.
+        let from = spec.from.clamp(0, LATEST);
+        let spec = &SeedSpec { from, to: spec.to.clamp(from, LATEST), ..spec.clone() };
         let mut model = self.model();
         let mut past = Past { model: &mut model, rng: Rng::new(spec.seed), spec, contacts: Vec::new() };
         past.people();

@@ -3,7 +3,7 @@
 use std::{
     io,
     net::{IpAddr, Ipv4Addr, SocketAddr},
-    sync::Arc,
+    sync::{Arc, mpsc},
     thread::JoinHandle,
 };
 
@@ -87,14 +87,25 @@ impl Sandbox {
     /// # Errors
     /// When an address cannot be bound or a thread not be made.
     pub fn start_on_thread(config: SandboxConfig) -> io::Result<Self> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let mut sandbox = runtime.block_on(Self::start(config))?;
-        let mut stopped = sandbox.stop.subscribe();
+        let (started, start) = mpsc::sync_channel(1);
         let run = move || {
-            // An error means that the sandbox was dropped, which is also an end.
-            let _ = runtime.block_on(stopped.wait_for(|stopped| *stopped));
+            let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+                Ok(runtime) => runtime,
+                Err(error) => return drop(started.send(Err(error))),
+            };
+            let sandbox = runtime.block_on(Self::start(config));
+            let stopped = sandbox.as_ref().ok().map(|sandbox| sandbox.stop.subscribe());
+            // Nobody takes it only when the caller's thread is gone; then there is nothing to serve either.
+            if started.send(sandbox).is_ok()
+                && let Some(mut stopped) = stopped
+            {
+                // An error means that the sandbox was dropped, which is also an end.
+                let _ = runtime.block_on(stopped.changed());
+            }
         };
-        sandbox.thread = Some(std::thread::Builder::new().name("sandbox".into()).spawn(run)?);
+        let thread = std::thread::Builder::new().name("sandbox".into()).spawn(run)?;
+        let mut sandbox = start.recv().map_err(|_| io::Error::other("the sandbox's thread ended at once"))??;
+        sandbox.thread = Some(thread);
         Ok(sandbox)
     }
 

@@ -19,8 +19,8 @@ const STATEMENTS: usize = 96;
 /// Bodies of a few KB fill pages of this size well, and it halves the log's overhead per body.
 const PAGE_SIZE: u32 = 8_192;
 
-/// The log is folded into the file when it has so many pages (16 MB).
-const CHECKPOINT_PAGES: u32 = 2_048;
+/// `upkeep` folds the log into the file long before; SQLite itself only does where that was held up again and again.
+const CHECKPOINT_PAGES: u32 = 8_192;
 
 // `FULL` syncs the log at each commit: what is answered survives a power cut. `auto_vacuum` must come before the first table;
 // incremental means that free pages are given back by `upkeep`, not at each commit.

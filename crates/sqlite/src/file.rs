@@ -36,7 +36,15 @@ pub(crate) fn prepare(path: &Path) -> Result<(), Trouble> {
         std::fs::create_dir_all(folder).map_err(|error| cannot("create", folder, &error))?;
     }
     private(path).map_err(|error| cannot("open", path, &error))?;
+    sync_folder(path);
     Ok(())
+}
+
+/// The entry of a new file must survive a power cut as well, or all that is synced into it does not.
+fn sync_folder(path: &Path) {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    // Some file systems refuse this for folders; they have nothing to sync then.
+    let _ = File::open(folder).and_then(|folder| folder.sync_all());
 }
 
 /// `<path><suffix>`, also for names that are not UTF-8.

@@ -17,6 +17,7 @@ mod inbox;
 mod job;
 mod ledger;
 mod overview;
+mod pace;
 mod parked;
 #[cfg(test)]
 mod plans;

@@ -14,6 +14,7 @@ use tokio::sync::oneshot;
 
 use crate::file::ProcessLock;
 use crate::job::{Backlog, Call, Queued, Work};
+use crate::pace::Pace;
 use crate::readers::{Question, Reader};
 use crate::totals::Sequences;
 use crate::trouble::Trouble;
@@ -85,6 +86,7 @@ impl SqliteStore {
             sequences,
             waiting: VecDeque::new(),
             upkeep: Upkeep::default(),
+            pace: Pace::default(),
         };
         let mut threads = vec![spawn("sqlite-writer", move || writer.run())?];
         let asked = Arc::new(Mutex::new(asked));

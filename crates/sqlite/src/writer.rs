@@ -10,13 +10,14 @@
 use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use rusqlite::Connection;
 
 use crate::connection;
 use crate::job::{Job, Queued, Work};
+use crate::pace::Pace;
 use crate::time::micros;
 use crate::totals::{self, Changes, Sequences};
 use crate::trouble::Trouble;
@@ -27,7 +28,7 @@ const MAX_CALLS: usize = 1_024;
 /// Bytes of bodies in one transaction, unless a single call has more.
 const MAX_BYTES: usize = 4 * 1024 * 1024;
 /// Without calls for so long, the file is tidied up.
-const IDLE: Duration = Duration::from_millis(500);
+const IDLE: Duration = Duration::from_secs(1);
 
 const BEGIN: &str = "BEGIN IMMEDIATE";
 const COMMIT: &str = "COMMIT";
@@ -51,6 +52,7 @@ pub(crate) struct Writer {
     pub(crate) sequences: Sequences,
     pub(crate) waiting: VecDeque<Queued>,
     pub(crate) upkeep: Upkeep,
+    pub(crate) pace: Pace,
 }
 
 /// A call that was run, and what came of it by itself.
@@ -90,7 +92,7 @@ impl Writer {
     }
 
     fn round(&mut self) {
-        self.drain();
+        self.gather();
         if self.waiting.is_empty() {
             return;
         }
@@ -116,6 +118,18 @@ impl Writer {
         match verdict {
             Ok(()) => self.connection = Some(connection),
             Err(trouble) => self.recover(connection, &trouble),
+        }
+    }
+
+    /// Takes what lies in the inbox, and waits a moment for the callers of the last transaction where that pays.
+    fn gather(&mut self) {
+        self.drain();
+        let patience = self.pace.patience();
+        let until = Instant::now() + patience;
+        while self.waiting.len() < self.pace.expected().min(MAX_CALLS) && Instant::now() < until {
+            // Not in the channel: there every single call would wake this thread.
+            std::thread::sleep(patience / 8);
+            self.drain();
         }
     }
 
@@ -172,9 +186,11 @@ impl Writer {
                 break;
             }
         }
+        let commit = Instant::now();
         let verdict = verdict
             .and_then(|()| totals::save(connection, &changes, before, self.sequences))
             .and_then(|()| run(connection, if finished.is_empty() { ROLLBACK } else { COMMIT }));
+        self.pace.committed(finished.len(), commit.elapsed());
         for (job, own) in finished {
             job.answer(match (&verdict, own) {
                 (Err(trouble), _) => Err(trouble.clone()),
@@ -182,7 +198,9 @@ impl Writer {
                 (Ok(()), None) => Ok(()),
             });
         }
-        self.upkeep.worked();
+        if verdict.is_ok() {
+            self.upkeep.worked(connection);
+        }
         verdict
     }
 

@@ -6,11 +6,11 @@ use std::time::Duration;
 use app::contract::START;
 use app::fakes::ManualClock;
 use app::ports::{
-    Accepted, Claim, ClaimOutcome, Claimed, DeadLetters, Documents, End, Inbox, Lane, Ledger, Overview, Progress,
-    Settlement, StoreError, WorkQueue,
+    Accepted, Claim, ClaimOutcome, Claimed, DeadLetters, Documents, End, Inbox, Lane, Ledger, Overview, ParkedMessages,
+    Parking, Progress, Settlement, StoreError, WorkQueue,
 };
 use bytes::Bytes;
-use domain::{EventKey, Identity, SignatureScheme};
+use domain::{ContactId, EventKey, Identity, SignatureScheme};
 use jiff::SignedDuration;
 use rusqlite::Connection;
 use sqlite::{SqliteOptions, SqliteStore};
@@ -169,4 +169,38 @@ async fn a_file_of_the_first_format_still_opens() {
     let key = EventKey::new("w", format_args!("ticket-created:1")).hash();
     let wish = Claim { key, message: claimed[0].id.clone(), identity: Identity::default() };
     assert_eq!(store.claim_events(vec![wish]).await.expect("claim_events answer"), [ClaimOutcome::Taken]);
+}
+
+#[tokio::test]
+async fn what_ended_leaves_no_personal_data_behind() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("state.db");
+    let store = open(&path, &ManualClock::at(START)).expect("it opens");
+    for body in ["a", "b", "c", "d"] {
+        accept(&store, body).await;
+    }
+    let parking = Parking {
+        contacts: vec![ContactId::new("c1"), ContactId::new("c2")],
+        next_check: START,
+        expires: START,
+        progress: Progress::default(),
+    };
+    let dead = End::Dead { reason: "refused".to_owned(), topic: "ticket.created".to_owned() };
+    let ends = [End::Delivered, End::Skipped("no match".to_owned()), End::Parked(parking), dead];
+    let settlements = claim(&store).await.into_iter().zip(ends).map(|(claimed, end)| Settlement {
+        id: claimed.id,
+        receipt: claimed.receipt,
+        end,
+        events: Vec::new(),
+    });
+    store.settle(settlements.collect()).await.expect("settle answers");
+    store.expire(START, "contact unknown").await.expect("expire answers");
+    let letter = store.dead_letters(None, 1).await.expect("dead_letters answer").items.remove(0);
+    store.discard(&letter.id).await.expect("discard answers");
+    let file = Connection::open(&path).expect("opened");
+    for table in ["messages", "queue", "parked", "parked_contacts", "dead_letters"] {
+        let rows: i64 =
+            file.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0)).expect("counted");
+        assert_eq!(rows, 0, "{table}");
+    }
 }

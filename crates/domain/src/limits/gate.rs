@@ -222,7 +222,9 @@ impl Gate {
         if self.told.is_none_or(|told| sent >= told.until) {
             self.refusals += 1;
         }
-        let doubled = self.default_wait.first.saturating_mul(1 << (self.refusals.clamp(1, 7) - 1));
+        // A window that ends within the second told more than nothing at all.
+        let first = if told.is_some() { FIRST } else { self.default_wait.first };
+        let doubled = first.saturating_mul(1 << (self.refusals.clamp(1, 7) - 1));
         let default = doubled.min(LONGEST_FAILING);
         self.wait(told.filter(|told| *told >= FIRST).unwrap_or(default), now)
     }

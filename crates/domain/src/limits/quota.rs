@@ -50,7 +50,7 @@ fn klaviyo<'a>(header: impl Fn(&str) -> Option<&'a str>, burst: u32) -> Quota {
     let mut lone = None;
     for item in limit.split(',') {
         let mut parts = item.split(';').map(str::trim);
-        let number = parts.next().and_then(whole);
+        let number = parts.next().and_then(whole).filter(|number| *number > 0);
         match parts.find_map(|part| part.strip_prefix("w=")) {
             Some("1") => quota.burst = number,
             Some("60") => quota.steady = number,
@@ -122,4 +122,88 @@ fn date(text: &str) -> Option<Timestamp> {
 
 fn whole(text: &str) -> Option<u32> {
     text.trim().parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// 2023-11-14 22:13:20 UTC.
+    const NOW: i64 = 1_700_000_000;
+
+    fn now() -> Timestamp {
+        Timestamp::from_second(NOW).expect("in range")
+    }
+
+    fn lookup<'a>(headers: &'a [(&'a str, &'a str)]) -> impl Fn(&str) -> Option<&'a str> {
+        |name| headers.iter().find(|(other, _)| *other == name).map(|(_, value)| *value)
+    }
+
+    #[track_caller]
+    fn klaviyo(
+        limit: &str,
+        remaining: &str,
+        reset: &str,
+        expected: (Option<u32>, Option<u32>, Option<u32>, Option<u64>),
+    ) {
+        let headers = [("ratelimit-limit", limit), ("ratelimit-remaining", remaining), ("ratelimit-reset", reset)];
+        let quota = read(Endpoint::KlaviyoBulk, lookup(&headers), now());
+        let resets_in = quota.resets_in.map(|told| told.as_secs());
+        assert_eq!((quota.burst, quota.steady, quota.remaining, resets_in), expected);
+    }
+
+    #[test]
+    fn klaviyos_headers_in_both_forms() {
+        klaviyo("150", "149", "42", (None, Some(150), Some(149), Some(43)));
+        klaviyo("10, 10;w=1, 150;w=60", "149", "42", (Some(10), Some(150), Some(149), Some(43)));
+        klaviyo("4, 4;w=1,60;w=60, 225;w=86400", "3", "59", (Some(4), Some(60), Some(3), Some(60)));
+        // About the second: over before it is read.
+        klaviyo("10, 10;w=1, 150;w=60", "9", "1", (Some(10), Some(150), None, None));
+        klaviyo("10", "9", "0", (None, None, None, None));
+        klaviyo("10", "9", "30", (None, None, Some(9), Some(31)));
+        klaviyo("", "x", "-1", (None, None, None, None));
+    }
+
+    #[track_caller]
+    fn intercom(headers: &[(&str, &str)], expected: (Option<u32>, Option<u32>, Option<u64>)) {
+        let quota = read(Endpoint::IntercomOther, lookup(headers), now());
+        assert_eq!((quota.steady, quota.remaining, quota.resets_in.map(|told| told.as_secs())), expected);
+    }
+
+    #[test]
+    fn intercoms_headers_are_read_by_its_own_clock() {
+        let reset = (NOW + 7).to_string();
+        let limits = [("x-ratelimit-limit", "166"), ("x-ratelimit-remaining", "80"), ("x-ratelimit-reset", &reset)];
+        intercom(&limits, (Some(166), Some(79), Some(7)));
+        let ahead = "Tue, 14 Nov 2023 22:13:25 GMT";
+        intercom(&[limits[0], limits[1], limits[2], ("date", ahead)], (Some(166), Some(79), Some(2)));
+        intercom(&[("x-ratelimit-limit", "0"), ("x-ratelimit-remaining", "0")], (None, Some(0), None));
+        intercom(&[("x-ratelimit-reset", "1700000007000")], (None, None, None));
+    }
+
+    #[track_caller]
+    fn waits(headers: &[(&str, &str)], expected: Option<u64>) {
+        assert_eq!(told_wait(lookup(headers), now()), expected.map(Duration::from_secs));
+    }
+
+    #[test]
+    fn told_waits_in_seconds_as_a_date_and_as_the_windows_end() {
+        waits(&[("retry-after", "17")], Some(17));
+        waits(&[("retry-after", " 0 ")], Some(0));
+        waits(&[("retry-after", "Tue, 14 Nov 2023 22:13:50 GMT")], Some(30));
+        waits(&[("retry-after", "Tue, 14 Nov 2023 22:13:50 GMT"), ("date", "Tue, 14 Nov 2023 22:13:10 GMT")], Some(40));
+        waits(&[("retry-after", "Tue, 14 Nov 2023 22:00:00 GMT")], Some(0));
+        waits(&[("x-ratelimit-reset", "1700000008")], Some(8));
+        waits(&[("retry-after", "soon"), ("x-ratelimit-reset", "1700000008")], Some(8));
+        waits(&[("retry-after", "1.5")], None);
+        waits(&[("retry-after", "99999999999999")], None);
+        waits(&[("x-ratelimit-reset", "1700000008000")], None);
+        waits(&[], None);
+    }
+
+    #[test]
+    fn a_date_by_a_clock_that_has_nothing_to_do_with_ours_is_left_aside() {
+        waits(&[("x-ratelimit-reset", "1700000008"), ("date", "Mon, 23 Nov 2026 21:00:00 GMT")], Some(8));
+        waits(&[("x-ratelimit-reset", "1700000008"), ("date", "Fri, 01 Jan 2021 00:00:00 GMT")], Some(8));
+    }
 }

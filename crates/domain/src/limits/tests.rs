@@ -115,6 +115,7 @@ fn waits_without_a_header(governor: Governor, endpoint: Endpoint, expected: &[u6
         bench.now = until.as_millisecond() - at(0).as_millisecond();
     }
     bench.does(endpoint, Outcome::Answered);
+    bench.now += 10_100;
     bench.does(endpoint, Outcome::Throttled(None));
     assert_eq!(bench.held(endpoint).until, at(bench.now + 100) + s(expected[0]), "a success starts it over");
 }

@@ -38,7 +38,7 @@ use self::{
     webhook::{Courier, Job},
 };
 use crate::{
-    clock::SandboxClock,
+    clock::{LATEST, SandboxClock},
     faults::Faults,
     traffic::{RecordedRequest, RequestCount, Traffic},
 };
@@ -105,7 +105,7 @@ impl IntercomSandbox {
 
     /// The time an action of this handle would have now, Unix seconds.
     pub(crate) fn now(&self) -> i64 {
-        self.time.unwrap_or_else(|| self.shared.clock.now())
+        self.time.unwrap_or_else(|| self.shared.clock.now()).clamp(0, LATEST)
     }
 
     /// Performs an action: the state changes, and what Intercom would notify is returned, and delivered when a

@@ -8,6 +8,7 @@ use super::{
     render::{self, Medium},
     spec::{ActionError, ApiVersion, ConversationState, PartRef, Role},
 };
+use crate::clock::LATEST;
 
 /// A notification to be: an envelope is put around it later.
 #[derive(Clone, Debug)]
@@ -73,9 +74,10 @@ impl Model {
             Action::EmailAppearsAt { contact, email, time } => {
                 let index = self.contact_index(contact)?;
                 let known = self.contacts[index].email(at).is_some();
-                self.contacts[index].later_email = Some((*time, email.clone()));
-                let mut outcome = self.about_contact(&[self.email_topic(index, known)], index, *time);
-                outcome.drafts.iter_mut().for_each(|draft| draft.not_before = *time);
+                let time = (*time).clamp(0, LATEST);
+                self.contacts[index].later_email = Some((time, email.clone()));
+                let mut outcome = self.about_contact(&[self.email_topic(index, known)], index, time);
+                outcome.drafts.iter_mut().for_each(|draft| draft.not_before = time);
                 Ok(outcome)
             }
             Action::SetContactAttribute { contact, name, value } => {

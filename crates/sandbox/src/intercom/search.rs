@@ -108,7 +108,7 @@ fn page(
     let mut pages =
         json!({ "type": "pages", "page": number, "per_page": per_page, "total_pages": total.div_ceil(size) });
     if let Some((value, id, _)) = slice.last().filter(|_| start + slice.len() < total) {
-        let next = Cursor { value: *value, id: *id, page: number + 1 };
+        let next = Cursor { value: *value, id: *id, page: number.saturating_add(1) };
         pages["next"] = json!({ "page": next.page, "starting_after": next.to_string() });
     }
     let indices = slice.into_iter().map(|(_, _, index)| index).collect();
@@ -118,7 +118,7 @@ fn page(
 fn matching(context: &mut Context<'_>, asked: &Asked, tickets_only: bool) -> Vec<(i64, u64, usize)> {
     let (from, to) = asked.query.created_bounds();
     let candidates = context.model.created_between(from, to);
-    let seen_until = if context.index_lag > 0 { context.now - context.index_lag } else { i64::MAX };
+    let seen_until = if context.index_lag > 0 { context.now.saturating_sub(context.index_lag) } else { i64::MAX };
     let model = &*context.model;
     let fits = |index: &usize| {
         let thread = &model.threads[*index];

@@ -171,10 +171,10 @@ impl Profiles {
 
 /// Writes an identifier to a profile and to its index, releasing the one it replaces.
 fn claim(map: &mut HashMap<String, usize>, key: String, index: usize, field: &mut Option<String>, value: &str) {
-    if field.as_deref() != Some(value) {
-        if let Some(old) = field.replace(value.to_owned()) {
-            map.remove(&old).or_else(|| map.remove(&fold(&old)));
-        }
+    if field.as_deref() != Some(value)
+        && let Some(old) = field.replace(value.to_owned())
+    {
+        map.remove(&old).or_else(|| map.remove(&fold(&old)));
     }
     map.insert(key, index);
 }
@@ -204,10 +204,10 @@ fn patch(properties: &mut Map<String, Value>, patch: &Map<String, Value>) {
             *list = Value::Array(vec![list.take()]);
         }
         for item in items(value) {
-            if let Value::Array(list) = &mut *list {
-                if !list.contains(item) {
-                    list.push(item.clone());
-                }
+            if let Value::Array(list) = &mut *list
+                && !list.contains(item)
+            {
+                list.push(item.clone());
             }
         }
     }

@@ -96,44 +96,52 @@ fn knows(method: &str, path: &str) -> bool {
 }
 
 impl KlaviyoSandbox {
-    fn handle(&self, request: &Request) -> Answer {
-        let mut state = self.lock();
+    /// Key, revision and media type; the refusal, if one of them is wrong.
+    fn guard(&self, state: &mut State, request: &Request) -> Option<Answer> {
         let authorised = request.header("authorization").and_then(|value| value.strip_prefix("Klaviyo-API-Key "));
         match authorised {
             None => {
-                return state.error(
+                return Some(state.error(
                     401,
                     "not_authenticated",
                     "Authentication credentials were not provided.",
                     "Missing key.",
-                );
+                ));
             }
             Some(key) if key.trim() != &*self.key => {
-                return state.error(
+                return Some(state.error(
                     401,
                     "authentication_failed",
                     "Incorrect authentication credentials.",
                     "Invalid API key.",
-                );
+                ));
             }
             Some(_) => {}
         }
         match request.header("revision") {
-            None => return state.error(400, "invalid", "Invalid input.", "Missing revision header."),
+            None => return Some(state.error(400, "invalid", "Invalid input.", "Missing revision header.")),
             Some(revision) if !is_date(revision) || revision < OLDEST_REVISION => {
-                return state.error(400, "invalid", "Invalid input.", "Invalid or unsupported API revision.");
+                return Some(state.error(400, "invalid", "Invalid input.", "Invalid or unsupported API revision."));
             }
             Some(_) => {}
         }
         let typed = |name| request.header(name).map(|value| value.split(';').next().unwrap_or_default().trim());
         let accepts = typed("accept").is_none_or(|accept| accept == MEDIA_TYPE || accept == "*/*");
         if !accepts || (request.method != Method::GET && typed("content-type") != Some(MEDIA_TYPE)) {
-            return state.error(
+            return Some(state.error(
                 415,
                 "unsupported_media_type",
                 "Unsupported media type.",
                 "Use application/vnd.api+json.",
-            );
+            ));
+        }
+        None
+    }
+
+    fn handle(&self, request: &Request) -> Answer {
+        let mut state = self.lock();
+        if let Some(refusal) = self.guard(&mut state, request) {
+            return refusal;
         }
         let path = request.path.trim_end_matches('/');
         let (tier, work) = match route(&request.method, path) {

@@ -142,13 +142,13 @@ impl State {
                 }
             };
             for (event, at) in &group.events {
-                if let Some(unique_id) = &event.unique_id {
-                    if !seen.insert((owner.clone(), event.metric.as_str(), unique_id.as_str())) {
-                        problems.add(
-                            format!("{at}/unique_id"),
-                            "'unique_id' must be unique for each profile and metric within a request.",
-                        );
-                    }
+                if let Some(unique_id) = &event.unique_id
+                    && !seen.insert((owner.clone(), event.metric.as_str(), unique_id.as_str()))
+                {
+                    problems.add(
+                        format!("{at}/unique_id"),
+                        "'unique_id' must be unique for each profile and metric within a request.",
+                    );
                 }
             }
         }

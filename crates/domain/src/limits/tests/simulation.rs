@@ -2,13 +2,13 @@
 //! time. Nothing sleeps: moments are microseconds in a heap.
 
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BinaryHeap, HashMap};
 
 use super::*;
 
 const MS: u64 = 1_000;
 const SEC: u64 = 1_000 * MS;
-const SEEDS: u64 = 40;
+const SEEDS: u64 = 15;
 
 fn moment(us: u64) -> Timestamp {
     Timestamp::from_microsecond(1_700_000_000_000_000 + i64::try_from(us).expect("small")).expect("in range")
@@ -77,10 +77,13 @@ impl Default for Setting {
 }
 
 #[derive(Debug, Default)]
-struct Result {
+struct Tally {
+    /// When each of ours was accepted.
     accepted: Vec<u64>,
     refused: u32,
+    /// Those of the other app that were accepted.
     others: u32,
+    /// Sent before a wait that we were told had run out.
     early: u32,
 }
 
@@ -92,95 +95,141 @@ enum Event {
     Answered(u64),
 }
 
-fn run(seed: u64, setting: &Setting) -> Result {
+/// The vendor, the network, and us.
+struct World<'a> {
+    setting: &'a Setting,
+    random: Random,
+    now: u64,
+    heap: BinaryHeap<Reverse<(u64, Event)>>,
+    windows: [Fixed; 2],
+    /// Whether `RateLimit-Reset` is rounded up.
+    round_up: bool,
+    /// When each was decided on, and how.
+    answers: HashMap<u64, (u64, Outcome, Quota)>,
+    governor: Governor,
+    tickets: HashMap<u64, Ticket>,
+    wake: u64,
+    told_until: u64,
+    tally: Tally,
+}
+
+fn run(seed: u64, setting: &Setting) -> Tally {
     let mut random = Random(seed);
-    let mut windows = [Fixed::new(10, SEC, &mut random), Fixed::new(150, 60 * SEC, &mut random)];
-    let round_up = random.within(0..2) == 1;
-    let mut governor = Governor::klaviyo(true);
-    let (mut result, mut heap) = (Result::default(), BinaryHeap::from([Reverse((0, Event::Wake))]));
-    let (mut tickets, mut answers) = (std::collections::HashMap::new(), std::collections::HashMap::new());
-    let (mut told_until, mut wake) = (0, 0);
+    let mut world = World {
+        windows: [Fixed::new(10, SEC, &mut random), Fixed::new(150, 60 * SEC, &mut random)],
+        round_up: random.within(0..2) == 1,
+        setting,
+        random,
+        now: 0,
+        heap: BinaryHeap::from([Reverse((0, Event::Wake))]),
+        answers: HashMap::new(),
+        governor: Governor::klaviyo(true),
+        tickets: HashMap::new(),
+        wake: 0,
+        told_until: 0,
+        tally: Tally::default(),
+    };
     if setting.others > 0 {
-        heap.push(Reverse((random.within(0..SEC), Event::Other)));
+        world.after(SEC, Event::Other);
     }
-    while let Some(Reverse((now, event))) = heap.pop() {
+    while let Some(Reverse((now, event))) = world.heap.pop() {
         if now > setting.seconds * SEC {
             break;
         }
+        world.now = now;
         match event {
             Event::Wake => {}
-            Event::Other => {
-                // The other app is refused as well when a window is full, and comes back.
-                let room = windows.iter_mut().all(|window| window.look(now).0 > 0);
-                if room {
-                    windows.iter_mut().for_each(|window| window.used += 1);
-                    result.others += 1;
-                }
-                let mean = 60 * SEC / setting.others;
-                heap.push(Reverse((now + random.within(mean / 2..mean * 3 / 2), Event::Other)));
-            }
-            Event::Arrives(id) => {
-                let full = windows.iter_mut().filter_map(|window| match window.look(now) {
-                    (0, ends) => Some(ends),
-                    _ => None,
-                });
-                let whole = |us: u64| if round_up { us.div_ceil(SEC) } else { us / SEC };
-                let answer = match full.max() {
-                    Some(ends) => (Outcome::Throttled(Some(s((ends - now).div_ceil(SEC)))), Quota::default()),
-                    None => {
-                        windows.iter_mut().for_each(|window| window.used += 1);
-                        let (left, ends) = windows[1].look(now);
-                        let reset = whole(ends - now).to_string();
-                        let left = left.to_string();
-                        let header = |name: &str| match name {
-                            "ratelimit-limit" => Some("10, 10;w=1, 150;w=60"),
-                            "ratelimit-remaining" => Some(left.as_str()),
-                            "ratelimit-reset" => Some(reset.as_str()),
-                            _ => None,
-                        };
-                        let quota = quota::read(
-                            Endpoint::KlaviyoBulk,
-                            |name| setting.headers.then(|| header(name))?,
-                            moment(now),
-                        );
-                        (Outcome::Answered, quota)
-                    }
-                };
-                match answer.0 {
-                    Outcome::Answered => result.accepted.push(now),
-                    _ => result.refused += 1,
-                }
-                answers.insert(id, (now, answer));
-                heap.push(Reverse((now + random.within(setting.latency.clone()), Event::Answered(id))));
-            }
-            Event::Answered(id) => {
-                let ticket: Ticket = tickets.remove(&id).expect("sent");
-                let (arrived, (outcome, quota)) = answers.remove(&id).expect("answered");
-                if let Outcome::Throttled(Some(wait)) = &outcome {
-                    told_until = told_until.max(arrived + u64::try_from(wait.as_micros()).expect("small"));
-                }
-                governor.settle(&ticket, outcome, Some(quota), moment(now));
-            }
+            Event::Other => world.other(),
+            Event::Arrives(id) => world.arrives(id),
+            Event::Answered(id) => world.answered(id),
         }
-        while tickets.len() < setting.concurrency {
-            match governor.admit(Endpoint::KlaviyoBulk, moment(now)) {
+        world.send();
+    }
+    world.tally
+}
+
+impl World<'_> {
+    fn after(&mut self, delay: u64, event: Event) {
+        self.heap.push(Reverse((self.now + delay, event)));
+    }
+
+    /// The other app is refused as well when a window is full, and comes back.
+    fn other(&mut self) {
+        if self.windows.iter_mut().all(|window| window.look(self.now).0 > 0) {
+            self.windows.iter_mut().for_each(|window| window.used += 1);
+            self.tally.others += 1;
+        }
+        let mean = 60 * SEC / self.setting.others;
+        let delay = self.random.within(mean / 2..mean * 3 / 2);
+        self.after(delay, Event::Other);
+    }
+
+    /// One of ours reaches the vendor.
+    fn arrives(&mut self, id: u64) {
+        let full = self.windows.iter_mut().map(|window| window.look(self.now)).filter(|(left, _)| *left == 0);
+        let answer = match full.map(|(_, ends)| ends).max() {
+            Some(ends) => {
+                self.tally.refused += 1;
+                (self.now, Outcome::Throttled(Some(s((ends - self.now).div_ceil(SEC)))), Quota::default())
+            }
+            None => {
+                self.windows.iter_mut().for_each(|window| window.used += 1);
+                self.tally.accepted.push(self.now);
+                (self.now, Outcome::Answered, self.quota())
+            }
+        };
+        self.answers.insert(id, answer);
+        let delay = self.random.within(self.setting.latency.clone());
+        self.after(delay, Event::Answered(id));
+    }
+
+    fn quota(&mut self) -> Quota {
+        let (left, ends) = self.windows[1].look(self.now);
+        let rest = ends - self.now;
+        let reset = if self.round_up { rest.div_ceil(SEC) } else { rest / SEC }.to_string();
+        let left = left.to_string();
+        let header = |name: &str| match name {
+            "ratelimit-limit" => Some("10, 10;w=1, 150;w=60"),
+            "ratelimit-remaining" => Some(left.as_str()),
+            "ratelimit-reset" => Some(reset.as_str()),
+            _ => None,
+        };
+        let headers = self.setting.headers;
+        quota::read(Endpoint::KlaviyoBulk, |name| headers.then(|| header(name))?, moment(self.now))
+    }
+
+    /// The answer reaches us.
+    fn answered(&mut self, id: u64) {
+        let ticket = self.tickets.remove(&id).expect("sent");
+        let (decided, outcome, quota) = self.answers.remove(&id).expect("answered");
+        if let Outcome::Throttled(Some(wait)) = &outcome {
+            self.told_until = self.told_until.max(decided + u64::try_from(wait.as_micros()).expect("small"));
+        }
+        self.governor.settle(&ticket, outcome, Some(quota), moment(self.now));
+    }
+
+    /// We send whatever is allowed.
+    fn send(&mut self) {
+        while self.tickets.len() < self.setting.concurrency {
+            match self.governor.admit(Endpoint::KlaviyoBulk, moment(self.now)) {
                 Ok(ticket) => {
-                    result.early += u32::from(now < told_until);
-                    heap.push(Reverse((now + random.within(setting.latency.clone()), Event::Arrives(ticket.id))));
-                    tickets.insert(ticket.id, ticket);
+                    self.tally.early += u32::from(self.now < self.told_until);
+                    let delay = self.random.within(self.setting.latency.clone());
+                    self.after(delay, Event::Arrives(ticket.id));
+                    self.tickets.insert(ticket.id, ticket);
                 }
-                Err(hold) => {
-                    let until = if hold.kind == HoldKind::Probing { now + 20 * MS } else { micros(hold.until) };
-                    if wake <= now || until < wake {
-                        wake = until.max(now + 1);
-                        heap.push(Reverse((wake, Event::Wake)));
-                    }
-                    break;
-                }
+                Err(hold) => return self.wake_at(&hold),
             }
         }
     }
-    result
+
+    fn wake_at(&mut self, hold: &Hold) {
+        let until = if hold.kind == HoldKind::Probing { self.now + 20 * MS } else { micros(hold.until) };
+        if self.wake <= self.now || until < self.wake {
+            self.wake = until.max(self.now + 1);
+            self.heap.push(Reverse((self.wake, Event::Wake)));
+        }
+    }
 }
 
 #[test]
@@ -222,5 +271,6 @@ fn another_app_that_eats_half_the_budget_is_left_its_half() {
         refused += result.refused as usize;
         least = least.min(result.accepted.len() + result.others as usize);
     }
-    eprintln!("sent {sent} refused {refused} least {least} of 4500");
+    assert!(refused * 500 <= sent, "{refused} of {sent} refused");
+    assert!(least * 100 >= 4_500 * 95, "both together sent {least} of 4500");
 }

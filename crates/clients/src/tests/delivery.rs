@@ -1,0 +1,169 @@
+//! Failures, refusals and a key that is not valid.
+
+use app::ports::{CallError, VendorState};
+
+use super::*;
+
+const BODY: &[u8] = b"{}";
+
+async fn send(api: &Klaviyo) -> Result<(), CallError> {
+    api.one(Bytes::from_static(BODY)).await
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_accepted_event_is_one_request() {
+    let (stage, api) = Stage::klaviyo([]).await;
+    send(&api).await.expect("accepted");
+    api.bulk(Bytes::from_static(BODY)).await.expect("accepted");
+    assert_eq!(stage.paths(), ["/api/events", "/api/event-bulk-create-jobs"]);
+    assert!(stage.seen().iter().all(|seen| seen.body.as_deref() == Some(BODY)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_may_pass_is_tried_again_in_place() {
+    for step in [says(500), says(502), says(503), says(524), says(408), breaks(Flaw::Cut), breaks(Flaw::Timeout)] {
+        let (stage, api) = Stage::klaviyo([step.clone(), step]).await;
+        send(&api).await.expect("accepted at the third try");
+        let times = stage.times();
+        assert_eq!(times.len(), 3);
+        assert!(times[1] - times[0] >= 400 && times[2] - times[1] >= 800, "{times:?}");
+        assert!(stage.seen().iter().all(|seen| seen.body.as_deref() == Some(BODY)));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn three_failures_are_the_callers_business_and_count() {
+    let (stage, api) = Stage::klaviyo(vec![says(503); 3]).await;
+    let error = send(&api).await.expect_err("fails");
+    let CallError::Unavailable { counts, reason, until, .. } = error else { panic!("{error}") };
+    assert!(counts);
+    assert_eq!(reason, "it answered 503");
+    assert!(until > stage.clock.now());
+    assert_eq!(stage.times().len(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_that_took_long_is_not_repeated_in_place() {
+    let (stage, api) = Stage::klaviyo([Step::Breaks(Duration::from_secs(10), Flaw::Timeout)]).await;
+    let error = send(&api).await.expect_err("fails");
+    assert!(matches!(error, CallError::Unavailable { counts: true, .. }), "{error}");
+    assert_eq!(stage.times().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_vendor_that_is_down_costs_no_tries_and_gets_one_probe_at_a_time() {
+    let (stage, api) = Stage::klaviyo(vec![says(503); 20]).await;
+    let mut counted = 0;
+    let until_open = loop {
+        match send(&api).await.expect_err("fails") {
+            CallError::Unavailable { counts: false, until, .. } => break until,
+            CallError::Unavailable { .. } => counted += 1,
+            other => panic!("{other}"),
+        }
+    };
+    assert_eq!((counted, stage.times().len()), (1, 5));
+    assert!(matches!(send(&api).await, Err(CallError::Unavailable { counts: false, .. })));
+    assert_eq!(stage.times().len(), 5, "nothing is sent while the breaker is open");
+    tokio::time::sleep(Duration::try_from(until_open.duration_since(stage.clock.now())).expect("ahead")).await;
+    assert!(matches!(send(&api).await, Err(CallError::Unavailable { counts: false, .. })));
+    assert_eq!(stage.times().len(), 6, "a probe is not repeated in place");
+    stage.script.steps.lock().expect("sound").clear();
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    send(&api).await.expect("the probe");
+    send(&api).await.expect("all others");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dead_key_stops_everything_until_a_probe_succeeds() {
+    let (stage, api) = Stage::klaviyo([says(202), says(401), says(401)]).await;
+    send(&api).await.expect("accepted");
+    assert_eq!(stage.vendors.blocked(), None);
+    let error = send(&api).await.expect_err("stopped");
+    let CallError::Stopped { reason, .. } = &error else { panic!("{error}") };
+    assert!(reason.contains("KLAVIYO_API_KEY"), "{reason}");
+    let blocked = stage.vendors.blocked().expect("blocked");
+    assert_eq!((blocked.vendor, &blocked.reason), (Vendor::Klaviyo, reason));
+    for _ in 0..50 {
+        assert!(matches!(api.bulk(Bytes::new()).await, Err(CallError::Stopped { .. })));
+    }
+    assert_eq!(stage.times().len(), 2);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert!(matches!(send(&api).await, Err(CallError::Stopped { .. })));
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert!(matches!(send(&api).await, Err(CallError::Stopped { .. })));
+    assert_eq!(stage.times().len(), 3, "two seconds after the second refusal");
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    send(&api).await.expect("the probe");
+    assert_eq!(stage.vendors.blocked(), None);
+    send(&api).await.expect("all others");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_edge_that_forbids_now_and_then_is_over_within_a_second() {
+    let (stage, api) = Stage::klaviyo([says(202), says(403)]).await;
+    send(&api).await.expect("accepted");
+    let error = send(&api).await.expect_err("stopped");
+    let CallError::Stopped { until, .. } = error else { panic!("{error}") };
+    tokio::time::sleep(Duration::try_from(until.duration_since(stage.clock.now())).expect("ahead")).await;
+    send(&api).await.expect("accepted");
+    assert_eq!(stage.vendors.blocked(), None);
+    assert!(stage.clock.0.elapsed() < Duration::from_millis(1_100));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_restart_probes_a_dead_key_at_once() {
+    let (stage, api) = Stage::klaviyo([says(401)]).await;
+    assert!(matches!(send(&api).await, Err(CallError::Stopped { .. })));
+    let (again, api) = Stage::klaviyo_on(stage.papers.clone(), []).await;
+    send(&api).await.expect("accepted");
+    assert_eq!(again.times(), [0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wrong_address_or_a_retired_revision_stops_instead_of_killing_events() {
+    for status in [301, 302, 308, 404, 405, 410, 415] {
+        let (stage, api) = Stage::klaviyo([says(status)]).await;
+        let error = send(&api).await.expect_err("stopped");
+        assert!(matches!(&error, CallError::Stopped { reason, .. } if reason.contains("KLAVIYO_API_URL")), "{error}");
+        assert!(stage.vendors.blocked().is_some());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_carries_what_klaviyo_said_and_shows_none_of_it() {
+    let body = r#"{"errors":[{"code":"invalid","title":"Invalid input.","detail":"ann@acme.io is bad",
+        "source":{"pointer":"/data/attributes/events-bulk-create/data/7/attributes"}}]}"#;
+    let (stage, api) = Stage::klaviyo([Step::Says(400, Vec::new(), body), Step::Says(400, Vec::new(), "<html>")]).await;
+    let error = api.bulk(Bytes::from_static(BODY)).await.expect_err("refused");
+    assert!(!error.to_string().contains("acme"), "{error}");
+    let CallError::Refused { status: 400, errors, .. } = error else { panic!("{error}") };
+    assert_eq!(errors[0].pointer.as_deref(), Some("/data/attributes/events-bulk-create/data/7/attributes"));
+    let error = api.bulk(Bytes::from_static(BODY)).await.expect_err("refused");
+    assert!(matches!(&error, CallError::Refused { errors, .. } if errors.is_empty()), "{error}");
+    assert_eq!(stage.times().len(), 2, "a refusal is not repeated");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_task_that_is_dropped_in_the_middle_holds_nobody() {
+    let (stage, api) = Stage::klaviyo([Step::Hangs]).await;
+    tokio::time::timeout(Duration::from_secs(1), send(&api)).await.expect_err("hangs");
+    send(&api).await.expect("the next first request");
+    assert_eq!(stage.times().len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_am_i_at_klaviyo() {
+    let account = r#"{"data":[{"type":"account","id":"AbC123","attributes":{"test_account":true,
+        "contact_information":{"organization_name":"Acme","default_sender_email":"a@acme.io"}}}]}"#;
+    let metrics = r#"{"data":[{"id":"m1","attributes":{"name":"Created Ticket","integration":{"name":"Intercom"}}}],
+        "links":{"next":"https://elsewhere.example/api/metrics?page%5Bcursor%5D=x"}}"#;
+    let rest = r#"{"data":[{"id":"m2","attributes":{"name":"Opened Email"}}],"links":{"next":null}}"#;
+    let (stage, api) = Stage::klaviyo([json(account), json(metrics), json(rest), says(403)]).await;
+    let found = api.account().await.expect("readable");
+    assert_eq!((found.id.as_str(), found.name.as_deref(), found.test), ("AbC123", Some("Acme"), true));
+    let found = api.metrics().await.expect("readable");
+    assert_eq!(found.iter().map(|metric| metric.name.as_str()).collect::<Vec<_>>(), ["Created Ticket", "Opened Email"]);
+    assert_eq!(found[0].integration.as_deref(), Some("Intercom"));
+    assert_eq!(stage.paths(), ["/api/accounts", "/api/metrics", "/api/metrics?page%5Bcursor%5D=x"]);
+    assert!(matches!(api.account().await, Err(CallError::Forbidden { .. })));
+}

@@ -1,0 +1,362 @@
+//! A world for one test: both stand-in vendors, the running product, somebody who watches its books all the time, and a
+//! check at the end that its log says nothing about people.
+
+mod log;
+mod watcher;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use sandbox::intercom::{Acted, ContactSpec, DeliveryOptions, DeliveryState, sign};
+use sandbox::klaviyo::StoredEvent;
+use sandbox::scenario::{ExpectedEvent, check};
+use sandbox::{Sandbox, SandboxConfig};
+use serde_json::Value;
+use tempfile::TempDir;
+use tests::binary;
+use tests::http::{Answer, Connection, Header, request};
+use tests::process::{Ended, Process};
+use tests::wait::until;
+
+use watcher::Watcher;
+
+pub(crate) const HOOK: &str = "/webhooks/intercom";
+pub(crate) const TOKEN: &str = "console-token-of-the-tests";
+pub(crate) const PREFIX: &str = "Intercom ";
+/// For what takes a moment: generous, because the machine may be busy.
+pub(crate) const SOON: Duration = Duration::from_secs(40);
+/// For what waits for a contact's address to appear: the product gives it about 40 seconds.
+pub(crate) const PARKING: Duration = Duration::from_secs(90);
+
+/// Everything around one test. Consume it with [`World::finish`], or law 6 is not checked.
+pub(crate) struct World {
+    pub(crate) sandbox: Sandbox,
+    folder: TempDir,
+    variables: BTreeMap<String, String>,
+    run: Option<Process>,
+    address: String,
+    ended: Vec<Ended>,
+    watcher: Watcher,
+    private: Vec<String>,
+}
+
+impl World {
+    /// Both vendors, and the product running with the settings' defaults.
+    pub(crate) fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// As [`World::start`], with one line of settings.
+    pub(crate) fn with_settings(settings: &str) -> Self {
+        Self::start_with(&[("SETTINGS", settings)])
+    }
+
+    /// As [`World::start`], with further variables.
+    pub(crate) fn start_with(variables: &[(&str, &str)]) -> Self {
+        let mut world = Self::vendors();
+        variables.iter().for_each(|(name, value)| world.set(name, value));
+        world.run();
+        world
+    }
+
+    /// The vendors alone.
+    pub(crate) fn vendors() -> Self {
+        let config = SandboxConfig::default();
+        let mut variables = BTreeMap::from([
+            ("INTERCOM_CLIENT_SECRET".to_owned(), config.client_secret.clone()),
+            ("INTERCOM_ACCESS_TOKEN".to_owned(), config.access_token.clone()),
+            ("KLAVIYO_API_KEY".to_owned(), config.klaviyo_key.clone()),
+            ("CONSOLE_TOKEN".to_owned(), TOKEN.to_owned()),
+            ("LISTEN".to_owned(), "127.0.0.1:0".to_owned()),
+            ("RUST_LOG".to_owned(), "debug".to_owned()),
+        ]);
+        let sandbox = Sandbox::start_on_thread(config).expect("the vendors start");
+        let folder = tempfile::tempdir().expect("a folder");
+        variables.insert("INTERCOM_API_URL".to_owned(), sandbox.intercom_url());
+        variables.insert("KLAVIYO_API_URL".to_owned(), sandbox.klaviyo_url());
+        variables.insert("DATA_DIR".to_owned(), folder.path().join("data").display().to_string());
+        // A real minute between a failure and its retry would make the tests last as long.
+        sandbox.intercom().set_delivery(DeliveryOptions { retry_after_ms: 500, ..DeliveryOptions::default() });
+        let private = log::TEXTS_OF_THE_SCRIPT.iter().map(|text| (*text).to_owned()).collect();
+        Self {
+            sandbox,
+            folder,
+            variables,
+            run: None,
+            address: String::new(),
+            ended: Vec::new(),
+            watcher: Watcher::start(),
+            private,
+        }
+    }
+
+    /// Sets a variable for the next start.
+    pub(crate) fn set(&mut self, name: &str, value: &str) {
+        self.variables.insert(name.to_owned(), value.to_owned());
+    }
+
+    /// Removes a variable for the next start.
+    pub(crate) fn unset(&mut self, name: &str) {
+        self.variables.remove(name);
+    }
+
+    /// A command of the binary with this world's environment and nothing else.
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(binary::path());
+        self.surround(&mut command);
+        command.args(arguments);
+        command
+    }
+
+    /// Gives a command this world's environment.
+    pub(crate) fn surround(&self, command: &mut Command) {
+        command.env_clear().envs(&self.variables).current_dir(self.folder.path());
+    }
+
+    /// Runs a command to its end.
+    pub(crate) fn execute(&self, arguments: &[&str]) -> Ended {
+        Process::start(&mut self.command(arguments)).end(Duration::from_secs(60))
+    }
+
+    /// Starts the product, and lets Intercom know its address.
+    pub(crate) fn run(&mut self) {
+        let command = self.command(&["run"]);
+        self.run_as(command);
+    }
+
+    /// As [`World::run`], with a command of the test's own.
+    pub(crate) fn run_as(&mut self, mut command: Command) {
+        let mut run = Process::start(&mut command);
+        self.address = run.line("listening on http://");
+        self.run = Some(run);
+        self.sandbox.intercom().set_webhook(format!("http://{}{HOOK}", self.address));
+        self.watcher.look_at(Some(&self.address));
+    }
+
+    /// Kills the product with SIGKILL.
+    pub(crate) fn kill(&mut self) {
+        self.watcher.look_at(None);
+        if let Some(run) = self.run.take() {
+            self.ended.push(run.kill());
+        }
+    }
+
+    /// SIGTERM, and an orderly end.
+    pub(crate) fn stop(&mut self) {
+        self.watcher.look_at(None);
+        let run = self.run.take().expect("it runs");
+        run.terminate();
+        let ended = run.end(Duration::from_secs(20));
+        assert_eq!(ended.code, Some(0), "SIGTERM ends it in order:\n{}", ended.stderr);
+        self.ended.push(ended);
+    }
+
+    pub(crate) fn process(&mut self) -> &mut Process {
+        self.run.as_mut().expect("it runs")
+    }
+
+    /// `host:port` of the product.
+    pub(crate) fn address(&self) -> &str {
+        &self.address
+    }
+
+    pub(crate) fn data_dir(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Something about a person that must not stand in the log.
+    pub(crate) fn private(&mut self, text: &str) {
+        self.private.push(text.to_owned());
+    }
+
+    /// A customer with an address of their own.
+    pub(crate) fn customer(&mut self, name: &str) -> String {
+        let email = format!("{}@customers.sandbox-shop.co", name.to_lowercase().replace(' ', "."));
+        self.private(name);
+        self.private(&email);
+        self.sandbox.intercom().add_contact(ContactSpec::user(email, name))
+    }
+
+    /// A connection to the product.
+    pub(crate) fn connection(&self) -> Connection {
+        Connection::open(&self.address).expect("it listens")
+    }
+
+    /// The header that Intercom would send with these bytes.
+    pub(crate) fn signature(&self, body: &[u8]) -> String {
+        sign(body, self.sandbox.intercom().client_secret())
+    }
+
+    /// Posts signed bytes.
+    pub(crate) fn post(&self, body: &[u8]) -> Answer {
+        self.post_with(&[("x-hub-signature", &self.signature(body))], body)
+    }
+
+    /// Posts bytes with these headers.
+    pub(crate) fn post_with(&self, headers: &[Header<'_>], body: &[u8]) -> Answer {
+        request(&self.address, "POST", HOOK, headers, body).expect("it answers")
+    }
+
+    /// Posts a notification around an item.
+    pub(crate) fn notify(&self, topic: &str, item: &Value) -> Answer {
+        self.post(&self.notification(topic, item))
+    }
+
+    /// A notification of this workspace that happened now.
+    pub(crate) fn notification(&self, topic: &str, item: &Value) -> Vec<u8> {
+        let intercom = self.sandbox.intercom();
+        serde_json::json!({
+            "type": "notification_event", "app_id": intercom.workspace_id(), "topic": topic, "id": "notif_of-the-test",
+            "created_at": self.now(), "delivery_attempts": 1,
+            "data": { "type": "notification_event_data", "item": item },
+        })
+        .to_string()
+        .into_bytes()
+    }
+
+    /// Unix seconds.
+    pub(crate) fn now(&self) -> i64 {
+        self.sandbox.clock().now()
+    }
+
+    /// Asks the console's API.
+    pub(crate) fn api(&self, method: &str, path: &str) -> Answer {
+        let bearer = format!("Bearer {TOKEN}");
+        request(&self.address, method, path, &[("authorization", &bearer)], b"").expect("it answers")
+    }
+
+    pub(crate) fn status(&self) -> Value {
+        let answer = self.api("GET", "/api/status");
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        answer.json()
+    }
+
+    /// One of the numbers of the status.
+    pub(crate) fn count(&self, name: &str) -> u64 {
+        self.status()[name].as_u64().unwrap_or_else(|| panic!("no count {name}"))
+    }
+
+    /// How many were skipped for a reason.
+    pub(crate) fn skipped(&self, reason: &str) -> u64 {
+        self.status()["skipped"][reason].as_u64().unwrap_or(0)
+    }
+
+    /// Waits until the status says so.
+    pub(crate) fn wait_for(&self, what: &str, limit: Duration, says: impl Fn(&Value) -> bool) -> Value {
+        let mut last = Value::Null;
+        let found = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            until(what, limit, || {
+                last = self.status();
+                says(&last).then(|| last.clone())
+            })
+        }));
+        found.unwrap_or_else(|_| panic!("waited {limit:?} in vain: {what}; the status says {last}"))
+    }
+
+    /// Waits until so many calls were accepted and none of them is in flight.
+    pub(crate) fn wait_for_end(&self, accepted: u64, limit: Duration) -> Value {
+        let settled = |status: &Value| status["accepted"].as_u64() >= Some(accepted) && status["in_flight"] == 0;
+        self.wait_for(&format!("{accepted} accepted, none in flight"), limit, settled)
+    }
+
+    /// Waits until Intercom has delivered everything, and until all of it has its fate.
+    pub(crate) fn wait_until_quiet(&self, limit: Duration) -> Value {
+        self.wait_until_notified(limit);
+        self.wait_for("nothing in flight", limit, |status| status["in_flight"] == 0)
+    }
+
+    /// Waits until Intercom has nothing more to deliver, and insists that nothing was lost.
+    pub(crate) fn wait_until_notified(&self, limit: Duration) {
+        let intercom = self.sandbox.intercom();
+        let waits = || intercom.deliveries().iter().any(|delivery| delivery.state == DeliveryState::Waiting);
+        until("Intercom has delivered everything", limit, || (!waits()).then_some(()));
+        let lost: Vec<_> =
+            intercom.deliveries().into_iter().filter(|delivery| delivery.state == DeliveryState::Lost).collect();
+        assert!(lost.is_empty(), "Intercom gave up: {lost:?}");
+    }
+
+    /// Waits until Klaviyo holds so many events.
+    pub(crate) fn wait_for_events(&self, count: usize, limit: Duration) -> Vec<StoredEvent> {
+        let klaviyo = self.sandbox.klaviyo();
+        until(&format!("{count} events at Klaviyo"), limit, || (klaviyo.event_count() >= count).then_some(()));
+        klaviyo.events()
+    }
+
+    /// The event with this end of its key.
+    pub(crate) fn event(&self, key: &str) -> StoredEvent {
+        let events = self.sandbox.klaviyo().events();
+        let whole = self.key(key);
+        let found: Vec<_> = events.into_iter().filter(|event| event.unique_id.as_ref() == Some(&whole)).collect();
+        assert_eq!(found.len(), 1, "events with key {whole}");
+        found.into_iter().next().expect("there is one")
+    }
+
+    /// The whole key.
+    pub(crate) fn key(&self, rest: &str) -> String {
+        format!("intercom:{}:{rest}", self.sandbox.intercom().workspace_id())
+    }
+
+    /// Whether an event with this end of its key is there.
+    pub(crate) fn has_event(&self, key: &str) -> bool {
+        let whole = self.key(key);
+        self.sandbox.klaviyo().events().iter().any(|event| event.unique_id.as_ref() == Some(&whole))
+    }
+
+    /// Klaviyo holds exactly this, once Intercom has delivered everything.
+    pub(crate) fn holds_exactly(&self, expected: &[ExpectedEvent], prefix: &str, limit: Duration) {
+        self.wait_until_notified(limit);
+        let differences = || check(expected, &self.sandbox.klaviyo().events(), prefix);
+        let deadline = std::time::Instant::now() + limit;
+        while !differences().is_empty() && std::time::Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        let left = differences();
+        assert!(left.is_empty(), "{} differences, such as {:?}", left.len(), &left[..left.len().min(5)]);
+    }
+
+    /// Requests to Klaviyo's two event endpoints until now.
+    pub(crate) fn klaviyo_requests(&self) -> u64 {
+        let all = self.sandbox.klaviyo().requests();
+        all.iter().filter(|count| count.method == "POST").map(|count| count.count).sum()
+    }
+
+    /// The end of every test: the books were right at every look, and the log is fit for strangers' eyes.
+    pub(crate) fn finish(mut self) {
+        self.kill();
+        self.watcher.finish();
+        let profiles = self.sandbox.klaviyo().profiles();
+        let text = |value: Option<&Value>| value.and_then(Value::as_str).map(str::to_owned);
+        for profile in &profiles {
+            let names = [text(profile.attributes.get("last_name")), profile.email.clone(), profile.phone_number.clone()];
+            self.private.extend(names.into_iter().flatten());
+        }
+        for ended in &self.ended {
+            log::check(&ended.stderr, &self.private);
+            log::check(&ended.stdout, &self.private);
+        }
+    }
+}
+
+/// The id of the part that an action added last.
+pub(crate) fn part(acted: &Acted) -> String {
+    acted.parts.last().expect("it added a part").id.clone()
+}
+
+/// A conversation that a contact started, as a notification carries it.
+pub(crate) fn conversation(id: &str, contact: &str, created_at: i64) -> Value {
+    serde_json::json!({
+        "type": "conversation", "id": id, "created_at": created_at, "updated_at": created_at, "state": "open",
+        "source": {
+            "type": "conversation", "id": id, "delivered_as": "customer_initiated", "body": "<p>Hello from the test</p>",
+            "author": { "type": "user", "id": contact },
+        },
+        "contacts": { "type": "contact.list", "contacts": [{ "type": "contact", "id": contact }] },
+        "conversation_parts": { "type": "conversation_part.list", "conversation_parts": [], "total_count": 0 },
+    })
+}

@@ -1,0 +1,40 @@
+//! The binary under test.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+/// Builds `intercom-klaviyo` once, in the profile and target directory of the running test, and gives its path.
+///
+/// Cargo builds a binary for the tests of its own package only, so the tests of another package have to ask for it.
+///
+/// # Panics
+/// When it does not build.
+pub fn path() -> &'static Path {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    BUILT.get_or_init(build)
+}
+
+/// The workspace's directory.
+pub fn workspace() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+fn build() -> PathBuf {
+    let test = std::env::current_exe().expect("the test knows where it is");
+    // …/target/[triple/]debug/deps/e2e-0123
+    let profile_dir = test.ancestors().nth(2).expect("a profile's directory").to_owned();
+    let target_dir = test.ancestors().find(|dir| dir.join("CACHEDIR.TAG").exists()).expect("a target directory");
+    let profile = match profile_dir.file_name().and_then(|name| name.to_str()) {
+        Some("debug") | None => "dev",
+        Some(other) => other,
+    };
+    let built = Command::new(env!("CARGO"))
+        .args(["build", "--quiet", "--package", "intercom-klaviyo", "--profile", profile, "--target-dir"])
+        .arg(target_dir)
+        .current_dir(workspace())
+        .status()
+        .expect("cargo starts");
+    assert!(built.success(), "the binary does not build");
+    profile_dir.join("intercom-klaviyo")
+}

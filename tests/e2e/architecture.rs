@@ -12,7 +12,7 @@ fn allowed() -> BTreeMap<&'static str, &'static [&'static str]> {
         ("sqlite", &["app", "domain"][..]),
         ("clients", &["app", "domain"][..]),
         ("console", &["app", "domain"][..]),
-        ("sandbox", &["domain"][..]),
+        ("sandbox", &[][..]),
         ("intercom-klaviyo", &["app", "clients", "console", "domain", "sandbox", "sqlite"][..]),
         ("benches", &["app", "clients", "domain", "sandbox", "sqlite"][..]),
         ("tests", &[][..]),

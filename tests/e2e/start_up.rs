@@ -10,6 +10,13 @@ use crate::support::{HOOK, SOON, TOKEN, World};
 /// `run` does not start, and says this.
 #[track_caller]
 fn refuses(variables: &[(&str, &str)], says: &[&str]) {
+    let world = refused(variables, says);
+    assert!(!world.data_dir().exists(), "nothing is made before the environment is right");
+    world.finish();
+}
+
+#[track_caller]
+fn refused(variables: &[(&str, &str)], says: &[&str]) -> World {
     let mut world = World::vendors();
     variables.iter().for_each(|(name, value)| world.set(name, value));
     let ended = world.execute(&["run"]);
@@ -17,8 +24,7 @@ fn refuses(variables: &[(&str, &str)], says: &[&str]) {
     for words in says {
         assert!(ended.stderr.contains(words), "{variables:?}: wanted {words:?} in {}", ended.stderr);
     }
-    assert!(!world.data_dir().exists(), "nothing is made before the environment is right");
-    world.finish();
+    world
 }
 
 #[test]
@@ -56,7 +62,9 @@ fn settings_are_refused_by_name_with_the_nearest_known_one() {
 
 #[test]
 fn keys_do_not_cross_a_network_in_clear_text() {
-    refuses(&[("KLAVIYO_API_URL", "http://klaviyo.sandbox-shop.co")], &["KLAVIYO_API_URL", "https"]);
+    for name in ["KLAVIYO_API_URL", "INTERCOM_API_URL"] {
+        refused(&[(name, "http://vendor.sandbox-shop.co")], &[name, "https"]).finish();
+    }
 }
 
 #[test]

@@ -175,12 +175,18 @@ impl World {
         self.private.push(text.to_owned());
     }
 
-    /// A customer with an address of their own.
+    /// A customer with an address of their own. Nothing is notified.
     pub(crate) fn customer(&mut self, name: &str) -> String {
         let email = format!("{}@customers.sandbox-shop.co", name.to_lowercase().replace(' ', "."));
         self.private(name);
         self.private(&email);
-        self.sandbox.intercom().add_contact(ContactSpec::user(email, name))
+        let intercom = self.sandbox.intercom();
+        intercom.clear_webhook();
+        let id = intercom.add_contact(ContactSpec::user(email, name));
+        if self.run.is_some() {
+            intercom.set_webhook(format!("http://{}{HOOK}", self.address));
+        }
+        id
     }
 
     /// A connection to the product.
@@ -240,11 +246,6 @@ impl World {
     /// One of the numbers of the status.
     pub(crate) fn count(&self, name: &str) -> u64 {
         self.status()[name].as_u64().unwrap_or_else(|| panic!("no count {name}"))
-    }
-
-    /// How many were skipped for a reason.
-    pub(crate) fn skipped(&self, reason: &str) -> u64 {
-        self.status()["skipped"][reason].as_u64().unwrap_or(0)
     }
 
     /// Waits until the status says so.

@@ -22,7 +22,9 @@ impl ConsoleClient {
     pub(crate) fn new(environment: &Environment, arguments: &ConsoleArguments) -> Result<Self, Failure> {
         let base = match &arguments.url {
             Some(url) => checked(url)?,
-            None => token::console_url(&environment.data_dir).unwrap_or_else(|| format!("http://{}", environment.listen)),
+            None => {
+                token::console_url(&environment.data_dir).unwrap_or_else(|| format!("http://{}", environment.listen))
+            }
         };
         let token = match &environment.console_token {
             Some(token) => Some(token.clone()),

@@ -174,7 +174,10 @@ impl<F: Fn(&str) -> Option<OsString>> Reader<F> {
     fn url(&mut self, name: &str, default: &str) -> String {
         let Some(text) = self.text(name) else { return default.to_owned() };
         let fits = Url::parse(&text).is_ok_and(|url| {
-            matches!(url.scheme(), "http" | "https") && url.has_host() && url.query().is_none() && url.fragment().is_none()
+            matches!(url.scheme(), "http" | "https")
+                && url.has_host()
+                && url.query().is_none()
+                && url.fragment().is_none()
         });
         if !fits {
             self.problems.push(format!("{name} is not a URL such as {default}"));

@@ -8,6 +8,7 @@ mod console_client;
 mod environment;
 mod failure;
 mod logging;
+mod memory;
 mod output;
 mod pipeline;
 mod server;
@@ -21,13 +22,16 @@ use std::time::Duration;
 
 use clap::Parser as _;
 
-use args::Arguments;
+use args::{Arguments, Command};
 
 /// More threads would cost memory and serve nobody: one thread of the store writes everything.
 const MOST_THREADS: usize = 4;
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    if matches!(arguments.command, Command::Run) {
+        memory::bound();
+    }
     let threads = std::thread::available_parallelism().map_or(2, usize::from).clamp(2, MOST_THREADS);
     let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build() {
         Ok(runtime) => runtime,

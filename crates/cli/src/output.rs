@@ -56,7 +56,8 @@ mod tests {
 
     #[test]
     fn columns_are_aligned() {
-        let rows = [vec!["a".to_owned(), "b".to_owned()], vec!["long".to_owned(), "c".to_owned()], vec!["x".to_owned()]];
+        let rows =
+            [vec!["a".to_owned(), "b".to_owned()], vec!["long".to_owned(), "c".to_owned()], vec!["x".to_owned()]];
         assert_eq!(table(&rows), "a     b\nlong  c\nx");
         assert_eq!(table(&[]), "");
     }

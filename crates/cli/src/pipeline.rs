@@ -71,9 +71,8 @@ impl Pipeline {
     /// Opens `state.db` in the directory. `setup`: variables that are missing; with any, nothing is received or delivered.
     pub(crate) async fn open(data_dir: PathBuf, settings: Settings, setup: Vec<String>) -> Result<Self, Failure> {
         let path = data_dir.join("state.db");
-        let opening = tokio::task::spawn_blocking(move || {
-            SqliteStore::open(&path, SqliteOptions::default(), SystemClock)
-        });
+        let opening =
+            tokio::task::spawn_blocking(move || SqliteStore::open(&path, SqliteOptions::default(), SystemClock));
         let store = opening.await.map_err(Failure::bad)?.map_err(Failure::bad)?;
         Ok(Self { store, settings, wake: Arc::new(Notify::new()), vendors: None, setup })
     }
@@ -166,12 +165,8 @@ async fn kept_alive<W: Future<Output = ()> + Send + 'static>(worker: impl Fn() -
 }
 
 /// Step after step. Ends between two steps, never inside one.
-async fn work<S, I, K, J>(
-    consumer: Arc<Consumer<S, I, K, SystemClock, J>>,
-    lane: Lane,
-    wake: Arc<Notify>,
-    stop: Stop,
-) where
+async fn work<S, I, K, J>(consumer: Arc<Consumer<S, I, K, SystemClock, J>>, lane: Lane, wake: Arc<Notify>, stop: Stop)
+where
     S: ConsumerStore,
     I: Intercom,
     K: Klaviyo,

@@ -34,8 +34,8 @@ pub(crate) use webhook::Webhook;
 /// The webhook's path.
 pub(crate) const WEBHOOK_PATH: &str = "/webhooks/intercom";
 
-/// Most connections at the same time; fewer where the process may not open that many files.
-const MAX_CONNECTIONS: usize = 4_096;
+/// Most connections at the same time, up to 20 KB each; fewer where the process may not open that many files.
+const MAX_CONNECTIONS: usize = 1_536;
 
 /// Time for a request's head, and for a connection to stay idle.
 const HEAD_TIME: Duration = Duration::from_secs(10);

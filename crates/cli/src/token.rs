@@ -16,7 +16,10 @@ const ADDRESS_FILE: &str = "console-url";
 /// Makes the data directory for its owner alone, where there is none.
 pub(crate) fn make_data_dir(path: &Path) -> Result<(), String> {
     DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(|error| {
-        format!("the data directory {} cannot be made: {error}; set DATA_DIR to a place that can be written", path.display())
+        format!(
+            "the data directory {} cannot be made: {error}; set DATA_DIR to a place that can be written",
+            path.display()
+        )
     })
 }
 

@@ -72,7 +72,6 @@ impl<T: Transport, C: Clock, J: Jitter, D: Documents> Caller<T, C, J, D> {
         let mut tries = 0;
         loop {
             let permit = self.admitted(request.endpoint, &mut patience).await?;
-            let probe = permit.is_probe();
             let sent = self.transport.send(request).await;
             let now = self.clock.now();
             let quota = sent.as_ref().ok().map(|reply| quota::read(request.endpoint, |name| reply.header(name), now));
@@ -89,7 +88,7 @@ impl<T: Transport, C: Clock, J: Jitter, D: Documents> Caller<T, C, J, D> {
                     tries += 1;
                     let elapsed = Duration::try_from(now.duration_since(started)).unwrap_or_default();
                     match decide(IN_PLACE, tries, elapsed, self.jitter.unit()) {
-                        Decision::Again(delay) if again && !probe && told.is_none() && !self.failing() => {
+                        Decision::Again(delay) if again && told.is_none() && !self.failing() => {
                             self.clock.sleep(delay).await;
                         }
                         _ => return Err(self.unavailable(reason, now)),
@@ -144,7 +143,7 @@ impl<T: Transport, C: Clock, J: Jitter, D: Documents> Caller<T, C, J, D> {
         CallError::Unavailable {
             vendor: self.vendor,
             reason,
-            counts: !governor.failing(),
+            counts: !governor.failing() && governor.stopped().is_none(),
             until: until.into_iter().flatten().max().unwrap_or(now),
         }
     }
@@ -230,10 +229,6 @@ struct Permit<'a, C: Clock> {
 }
 
 impl<C: Clock> Permit<'_, C> {
-    fn is_probe(&self) -> bool {
-        self.ticket.as_ref().is_some_and(Ticket::is_probe)
-    }
-
     fn settle(mut self, outcome: Outcome, quota: Option<Quota>, now: Timestamp) -> Vec<Change> {
         self.ticket.take().map(|ticket| lock(self.governor).settle(&ticket, outcome, quota, now)).unwrap_or_default()
     }

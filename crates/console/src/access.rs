@@ -22,11 +22,12 @@ pub enum Access {
 }
 
 impl Access {
-    fn check(&self, path: &str, headers: &HeaderMap) -> Result<(), Response> {
+    /// The refusal, where there is to be one.
+    fn refusal(&self, path: &str, headers: &HeaderMap) -> Option<Response> {
         match self {
             Self::Token(token) if path == "/api" || path.starts_with("/api/") => check_token(token, headers),
             Self::Loopback if path != "/healthz" => check_origin(headers),
-            Self::Token(_) | Self::Loopback => Ok(()),
+            Self::Token(_) | Self::Loopback => None,
         }
     }
 }
@@ -36,21 +37,21 @@ pub(crate) async fn guard<S, V, C>(
     request: Request,
     next: Next,
 ) -> Response {
-    match console.access.check(request.uri().path(), request.headers()) {
-        Ok(()) => next.run(request).await,
-        Err(refusal) => refusal,
+    match console.access.refusal(request.uri().path(), request.headers()) {
+        None => next.run(request).await,
+        Some(refusal) => refusal,
     }
 }
 
-fn check_token(token: &SecretString, headers: &HeaderMap) -> Result<(), Response> {
+fn check_token(token: &SecretString, headers: &HeaderMap) -> Option<Response> {
     let given = headers.get(header::AUTHORIZATION).map_or(&b""[..], |value| bearer(value.as_bytes()));
     if !given.is_empty() && bool::from(given.ct_eq(token.expose_secret().as_bytes())) {
-        return Ok(());
+        return None;
     }
     let sentence = "send the console's token: Authorization: Bearer TOKEN";
     let mut refusal = answer::error(StatusCode::UNAUTHORIZED, sentence);
     refusal.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-    Err(refusal)
+    Some(refusal)
 }
 
 /// What follows `Bearer `; nothing when another scheme is used.
@@ -61,15 +62,15 @@ fn bearer(header: &[u8]) -> &[u8] {
     }
 }
 
-fn check_origin(headers: &HeaderMap) -> Result<(), Response> {
+fn check_origin(headers: &HeaderMap) -> Option<Response> {
     let host = headers.get(header::HOST).and_then(|value| value.to_str().ok());
     let origin = headers.get(header::ORIGIN).map(|value| value.to_str().unwrap_or_default());
     let same_machine = host.is_some_and(names_loopback)
         && origin.is_none_or(|origin| origin.split_once("://").is_some_and(|(_, host)| names_loopback(host)));
     if same_machine {
-        return Ok(());
+        return None;
     }
-    Err(answer::error(StatusCode::FORBIDDEN, "the demo answers only to localhost, 127.0.0.1 and [::1]"))
+    Some(answer::error(StatusCode::FORBIDDEN, "the demo answers only to localhost, 127.0.0.1 and [::1]"))
 }
 
 fn names_loopback(authority: &str) -> bool {
@@ -91,7 +92,9 @@ mod tests {
         for name in ["localhost", "LOCALHOST:8080", "127.0.0.1", "127.0.0.1:80", "127.3.2.1:1", "[::1]", "[::1]:8080"] {
             assert!(names_loopback(name), "{name}");
         }
-        for name in ["", "example.com", "localhost.example.com", "127.0.0.1.nip.io", "0.0.0.0", "x@localhost", "10.0.0.1:80"] {
+        for name in
+            ["", "example.com", "localhost.example.com", "127.0.0.1.nip.io", "0.0.0.0", "x@localhost", "10.0.0.1:80"]
+        {
             assert!(!names_loopback(name), "{name}");
         }
     }

@@ -63,10 +63,7 @@ where
     }
 }
 
-pub(crate) async fn dead_letters<S: DeadLetters, V, C>(
-    State(console): Shared<S, V, C>,
-    page: PageQuery,
-) -> Response {
+pub(crate) async fn dead_letters<S: DeadLetters, V, C>(State(console): Shared<S, V, C>, page: PageQuery) -> Response {
     let Ok(Query(page)) = page else { return bad_query() };
     if page.after.as_deref().is_some_and(|cursor| !is_id(cursor)) {
         return answer::error(StatusCode::BAD_REQUEST, "`after` is not a cursor that this list gave out as `next`");
@@ -77,26 +74,17 @@ pub(crate) async fn dead_letters<S: DeadLetters, V, C>(
     }
 }
 
-pub(crate) async fn replay<S: DeadLetters, V, C>(
-    State(console): Shared<S, V, C>,
-    id: PathId,
-) -> Response {
+pub(crate) async fn replay<S: DeadLetters, V, C>(State(console): Shared<S, V, C>, id: PathId) -> Response {
     let Some(id) = known_form(id) else { return no_such_letter() };
     steered(&id, "replayed", console.store.replay(&id).await)
 }
 
-pub(crate) async fn discard<S: DeadLetters, V, C>(
-    State(console): Shared<S, V, C>,
-    id: PathId,
-) -> Response {
+pub(crate) async fn discard<S: DeadLetters, V, C>(State(console): Shared<S, V, C>, id: PathId) -> Response {
     let Some(id) = known_form(id) else { return no_such_letter() };
     steered(&id, "discarded", console.store.discard(&id).await)
 }
 
-pub(crate) async fn recent_events<S: Overview, V, C>(
-    State(console): Shared<S, V, C>,
-    page: PageQuery,
-) -> Response {
+pub(crate) async fn recent_events<S: Overview, V, C>(State(console): Shared<S, V, C>, page: PageQuery) -> Response {
     let Ok(Query(page)) = page else { return bad_query() };
     match console.store.recent_events(page.limit()).await {
         Ok(items) => answer::json(StatusCode::OK, &RecentEvents { items }),

@@ -56,8 +56,12 @@ impl Overview for Store {
 
 impl DeadLetters for Store {
     async fn dead_letters(&self, after: Option<&str>, _: usize) -> StoreResult<DeadLetterPage> {
-        let item =
-            DeadLetter { id: "dl_1-a".to_owned(), at: NOW, reason: "why".to_owned(), topic: "ticket.created".to_owned() };
+        let item = DeadLetter {
+            id: "dl_1-a".to_owned(),
+            at: NOW,
+            reason: "why".to_owned(),
+            topic: "ticket.created".to_owned(),
+        };
         match after {
             None => Ok(DeadLetterPage { items: vec![item], next: Some("dl_1-a".to_owned()) }),
             Some(_) => Ok(DeadLetterPage::default()),

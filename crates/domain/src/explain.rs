@@ -6,7 +6,7 @@ mod fields;
 
 use jiff::Timestamp;
 use serde::Serialize;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use crate::activity::{Activity, Context, Finding, conversation_from_rest, from_notification, ticket_from_rest};
 use crate::contact::Contact;
@@ -127,7 +127,7 @@ fn check_signature(input: &[u8], check: Option<SignatureCheck<'_>>) -> String {
 /// Names of the properties that the events really carry.
 fn sent_fields(events: &[ExplainedEvent]) -> Vec<String> {
     let names = |event: &ExplainedEvent, pointer: &str| {
-        event.request.pointer(pointer).and_then(Value::as_object).map(Map::clone).unwrap_or_default()
+        event.request.pointer(pointer).and_then(Value::as_object).cloned().unwrap_or_default()
     };
     let mut sent = Vec::new();
     for event in events {

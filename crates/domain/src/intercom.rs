@@ -8,13 +8,13 @@ mod shapes;
 
 use serde::Deserialize;
 
-pub(crate) use item::has_content;
 pub use item::{Item, Part, Rating, SourceMessage, Statistics};
-pub use shapes::{Attribute, Attributes, Author, Named, StateRef, TypeRef};
+pub(crate) use shapes::has_content;
+pub use shapes::{Attribute, Attributes, Author, Body, Named, StateRef, TypeRef, Unread};
 
 use crate::contact::Contact;
 use crate::lenient::{Maybe, Moment, Text};
-use crate::parse::describe;
+use crate::parse::{describe, from_slice};
 use crate::signature::{SignatureScheme, Verified};
 
 /// A webhook call, read.
@@ -75,13 +75,12 @@ struct Envelope<'a> {
 #[serde(bound(deserialize = "'de: 'a"))]
 struct Data<'a> {
     #[serde(default)]
-    item: Maybe<Item<'a>>,
+    item: Maybe<Box<Item<'a>>>,
 }
 
 /// Reads a call. Only verified bytes fit.
 pub fn read(verified: Verified<'_>) -> Result<Call<'_>, Unreadable> {
-    let envelope: Envelope<'_> =
-        serde_json::from_slice(verified.body()).map_err(|error| Unreadable::Body(describe(&error)))?;
+    let envelope: Envelope<'_> = from_slice(verified.body()).map_err(|error| Unreadable::Body(describe(&error)))?;
     if verified.scheme() == SignatureScheme::Body {
         // Intercom's uninstall call names the app, its health check the workspace.
         let uninstall = envelope.app_id.get().is_some() && envelope.workspace_id.get().is_none();
@@ -96,7 +95,7 @@ pub fn read(verified: Verified<'_>) -> Result<Call<'_>, Unreadable> {
         topic: envelope.topic,
         app_id: envelope.app_id,
         created_at: envelope.created_at,
-        item,
+        item: *item,
     })))
 }
 
@@ -118,5 +117,5 @@ pub fn contact_of(verified: Verified<'_>) -> Option<Contact> {
 
 /// Reads a conversation or ticket as REST gives it.
 pub fn read_rest(json: &[u8]) -> Result<Item<'_>, Unreadable> {
-    serde_json::from_slice(json).map_err(|error| Unreadable::Body(describe(&error)))
+    from_slice(json).map_err(|error| Unreadable::Body(describe(&error)))
 }

@@ -17,7 +17,12 @@ pub struct Text<'a>(pub Option<Cow<'a, str>>);
 impl<'a> Text<'a> {
     /// The text, if there is one that is not blank.
     pub fn get(&self) -> Option<&str> {
-        self.0.as_deref().map(str::trim).filter(|text| !text.is_empty())
+        let text = self.0.as_deref()?;
+        // Hardly any has blanks around it.
+        let is_plain = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_graphic);
+        let bytes = text.as_bytes();
+        let text = if is_plain(bytes.first()) && is_plain(bytes.last()) { text } else { text.trim() };
+        Some(text).filter(|text| !text.is_empty())
     }
 
     /// The text as an id: `0` and blank mean nobody.

@@ -80,7 +80,7 @@ pub struct Ticket {
 }
 
 impl Ticket {
-    /// Whether the vendor's state hangs on this request, so that it should not be repeated in place.
+    /// Whether the others wait for this request's answer.
     pub fn is_probe(&self) -> bool {
         self.probe
     }

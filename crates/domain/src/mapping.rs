@@ -11,6 +11,7 @@ use crate::activity::Activity;
 use crate::contact::Contact;
 use crate::directory::Directory;
 use crate::identity::Identity;
+use crate::intercom::Body;
 use crate::klaviyo::PreparedEvent;
 use crate::metric::Metric;
 use crate::rules::Rules;
@@ -45,7 +46,9 @@ impl Mapping<'_> {
     /// The event for one contact. `identity` is what the ledger holds for it, or [`identity_of`] the contact.
     pub fn event(&self, activity: &Activity<'_>, contact: &Contact, identity: &Identity) -> PreparedEvent {
         let metric = self.rules.metric_name(activity.metric);
-        let mut properties = Properties::new(properties::MAX_PROPERTIES, usize::MAX);
+        let mut attributes = String::with_capacity(2048);
+        attributes.push_str(r#""properties":"#);
+        let mut properties = Properties::after(attributes, properties::MAX_PROPERTIES, usize::MAX);
         properties.text("email", identity.email.as_deref());
         properties.text("phone_number", identity.phone.as_deref());
         if is_ticket_metric(activity.metric) {
@@ -53,12 +56,10 @@ impl Mapping<'_> {
         } else {
             self.conversation_properties(activity, &mut properties);
         }
-        let mut attributes = String::with_capacity(1024);
-        attributes.push_str(r#""properties":"#);
-        attributes.push_str(&properties.finish());
-        attributes.push_str(r#","time":""#);
-        attributes.push_str(&rfc3339(activity.time));
-        attributes.push_str(r#"","unique_id":"#);
+        let mut attributes = properties.finish();
+        attributes.push_str(r#","time":"#);
+        properties::push_time(&mut attributes, activity.time);
+        attributes.push_str(r#","unique_id":"#);
         push_json_text(&mut attributes, activity.key.as_str());
         attributes.push_str(r#","metric":{"data":{"type":"metric","attributes":{"name":"#);
         push_json_text(&mut attributes, &metric);
@@ -88,17 +89,19 @@ impl Mapping<'_> {
     }
 
     /// A link for teammates.
-    fn item_url(&self, activity: &Activity<'_>) -> Option<String> {
-        let id = activity.item.id.id()?;
-        Some(format!("{}/a/apps/{}/conversations/{id}", self.app_url, activity.key.workspace()))
+    fn item_url(&self, activity: &Activity<'_>, properties: &mut Properties) {
+        if let Some(id) = activity.item.id.id() {
+            let workspace = activity.key.workspace();
+            properties.joined("Conversation URL", &[self.app_url, "/a/apps/", workspace, "/conversations/", id]);
+        }
     }
 
     /// The text of a message, where the settings ask for it.
-    fn message(&self, body: Option<&str>, properties: &mut Properties) {
+    fn message(&self, body: Option<Body<'_>>, properties: &mut Properties) {
         if self.rules.message_text_max_chars > 0
-            && let Some(body) = body
+            && let Some(body) = body.and_then(|body| body.text())
         {
-            let text = crate::text::plain(body);
+            let text = crate::text::plain(&body);
             properties.text("Message", Some(&crate::text::cut_chars(&text, self.rules.message_text_max_chars)));
         }
     }

@@ -11,7 +11,7 @@ pub const CUT_MARK: &str = "… [cut]";
 /// Text without tags and entities. Bodies are HTML before API 2.15 and plain text since; plain text passes unchanged, and so
 /// does a `<` that does not begin a tag.
 pub fn plain(text: &str) -> Cow<'_, str> {
-    if !text.contains(['<', '&']) {
+    if !text.bytes().fold(false, |found, byte| found | (byte == b'<') | (byte == b'&')) {
         return Cow::Borrowed(text.trim());
     }
     let mut out = String::with_capacity(text.len());

@@ -69,6 +69,7 @@ fn its_events_are_those_of_production() {
 #[test]
 fn what_is_dropped_changes_nothing() {
     let rules = every_metric();
+    let mut untrue = Vec::new();
     let sent = |json: &Value| -> Vec<PreparedEvent> { events(&serde_json::to_vec(json).expect("JSON"), &rules) };
     for name in
         fixture_names().into_iter().filter(|name| !name.starts_with("lifecycle") && !name.starts_with("rest.contact"))
@@ -81,10 +82,13 @@ fn what_is_dropped_changes_nothing() {
                 let mut changed = json.clone();
                 let leaf = changed.pointer_mut(&pointer(&field.path)).expect("the leaf");
                 *leaf = if leaf.is_number() { json!(1_790_012_345) } else { json!("1790012345") };
-                assert_eq!(sent(&changed), before, "{name}: {} is {}", field.path, field.fate);
+                if sent(&changed) != before {
+                    untrue.push(format!("{name}: {} is {}", field.path, field.fate));
+                }
             }
         }
     }
+    assert!(untrue.is_empty(), "{untrue:#?}");
 }
 
 fn pointer(path: &str) -> String {

@@ -321,6 +321,9 @@ fn replies_older_than_the_ticket_are_the_conversation_s() {
         ],
     );
     check(Variant::of("ticket.contact.replied.v2_14").set("/ticket_part", part), &[conversation, SUBMITTED, ON_HOLD]);
+    // Within one second it is the ticket's.
+    let at_once = Variant::of("ticket.contact.replied.v2_14").set("/ticket_part/created_at", START + 2);
+    check(at_once, &["Replied to Ticket, ticket-replied:60005, +2 s, mara", SUBMITTED, ON_HOLD]);
     // The conversation that it was, read whole, gives the same; where its list is cut, the ticket's own list speaks.
     let converted = || Variant::of("rest.conversation.converted.v2_16");
     let begun = "Created Conversation, conversation-created:90210000000202, +0 s, mara";

@@ -87,6 +87,16 @@ fn small_ones_and_what_is_no_json_stay_as_they_are() {
 }
 
 #[test]
+fn moves_inside_one_category_stay_recognisable() {
+    let again = json!({"id": "60900", "part_type": "ticket_state_updated_by_admin", "created_at": crate::support::START + 4_500,
+        "ticket_state": "resolved", "previous_ticket_state": "resolved", "body": "<p>Still done.</p>".repeat(4_000)});
+    let body = crate::support::Variant::of("ticket.resolved.v2_16").push("/ticket_parts/ticket_parts", again).bytes();
+    let smaller = trimmed(&body).expect("trimmed");
+    assert_eq!(lines(&smaller, &Rules::default()).last().map(String::as_str), Some("skipped: state unchanged"));
+    assert_eq!(lines(&smaller, &Rules::default()), lines(&body, &Rules::default()));
+}
+
+#[test]
 fn megabytes_of_thread_become_small() {
     let mut json: Value = serde_json::from_slice(&fixture("ticket.contact.replied.v2_16")).expect("JSON");
     let parts = json["data"]["item"]["ticket"]["ticket_parts"]["ticket_parts"].as_array_mut().expect("parts");

@@ -38,15 +38,14 @@ fn a_body_over_6_mb_is_refused_and_one_of_6_mb_is_not() {
 fn a_claim_of_100_gb_is_refused_without_reading() {
     let mut world = World::start();
     let before = peak(&mut world);
-    for claimed in ["100000000000", "18446744073709551615"] {
+    // The second one is larger than a length can be, and no HTTP any more.
+    for (claimed, answers) in [("100000000000", 413..414), ("18446744073709551615", 400..500)] {
         let mut connection = Connection::open(world.address()).expect("it listens");
         connection.write(head(&format!("content-length: {claimed}")).as_bytes()).expect("is sent");
-        connection.write(&[b'x'; 1_000]).expect("is sent");
-        // Larger than a length can be is no HTTP any more: 400, or nothing at all.
-        match connection.answer(false) {
-            Ok(answer) => assert!(matches!(answer.status, 400 | 413), "{claimed}: {}", answer.status),
-            Err(_) => assert_ne!(claimed, "100000000000", "a plain 413 is owed"),
-        }
+        // Who has heard enough may hang up before it is sent.
+        let _ = connection.write(&[b'x'; 1_000]);
+        let answer = connection.answer(false).expect("an answer");
+        assert!(answers.contains(&answer.status), "{claimed}: {}", answer.status);
     }
     assert!(peak(&mut world) < before + 4_096, "nothing was reserved for it");
     assert_eq!(world.count("accepted"), 0);

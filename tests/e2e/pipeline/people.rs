@@ -85,7 +85,9 @@ fn a_phone_number_that_is_none_stays_as_text_and_a_real_one_identifies() {
     let mut world = World::start();
     let intercom = world.sandbox.intercom().clone();
     let raw = "(415) 555-01 ext 9";
-    [raw, "+491512345678", "freya@customers.sandbox-shop.co", "Freya Lind"].map(|text| world.private(text));
+    for text in [raw, "+491512345678", "freya@customers.sandbox-shop.co", "Freya Lind"] {
+        world.private(text);
+    }
     let odd = ContactSpec {
         phone: Some(raw.to_owned()),
         ..ContactSpec::user("freya@customers.sandbox-shop.co", "Freya Lind")

@@ -52,7 +52,7 @@ pub async fn every_fate_is_counted_where_it_belongs<S: Store, T: PassTime>(store
     assert_eq!(after.last_delivery_at, None, "no event was sent");
 }
 
-/// A long way through all places, looked at after each step ([`books`] checks the sum).
+/// A long way through all places, and a look after each step, which checks the sum.
 pub async fn the_books_add_up_after_every_step<S: Store, T: PassTime>(store: &S, time: &T) {
     accept(store, time, &["a", "b", "c", "d"]).await;
     books(store).await;

@@ -64,7 +64,11 @@ pub(crate) async fn demo(arguments: &DemoArguments) -> Result<(), Failure> {
     let server = tokio::spawn(async move { serve(listener, site, stop.requested(), GRACE).await });
     let workers = demo.pipeline.start();
     line(format!("listening on http://{address}"));
-    line(format!("stand-in Intercom at {}, stand-in Klaviyo at {}", demo.sandbox.intercom_url(), demo.sandbox.klaviyo_url()));
+    line(format!(
+        "stand-in Intercom at {}, stand-in Klaviyo at {}",
+        demo.sandbox.intercom_url(),
+        demo.sandbox.klaviyo_url()
+    ));
     let result = tokio::select! {
         result = demo.show(address, arguments.exit) => result,
         () = signals.next() => interrupted(arguments.exit),
@@ -106,7 +110,11 @@ impl Demo {
         let started = Instant::now();
         let from = SystemClock.now().as_second() - i64::try_from(ROUNDS).unwrap_or(0) * ROUND_SECONDS;
         let expected = nine_metrics(intercom, ROUNDS, from).map_err(Failure::bad)?;
-        line(format!("a small shop's day: {} notifications, {} events expected", intercom.deliveries().len(), expected.len()));
+        line(format!(
+            "a small shop's day: {} notifications, {} events expected",
+            intercom.deliveries().len(),
+            expected.len()
+        ));
         let books = self.watch(&expected, started).await?;
         let stored = self.sandbox.klaviyo().events();
         let differences = check(&expected, &stored, &self.prefix);
@@ -157,7 +165,9 @@ struct Progress {
 impl Progress {
     fn report(&mut self, books: &Books, there: usize, expected: usize) {
         let (accepted, in_flight) = (books.accepted, books.in_flight);
-        let text = format!("{accepted} notifications accepted, {there} of {expected} events in Klaviyo, {in_flight} in flight");
+        let text = format!(
+            "{accepted} notifications accepted, {there} of {expected} events in Klaviyo, {in_flight} in flight"
+        );
         if is_terminal() {
             redraw(&text);
         } else if text != self.text && self.last.is_none_or(|last| last.elapsed() > Duration::from_secs(1)) {

@@ -79,8 +79,10 @@ pub(crate) async fn doctor(arguments: &DoctorArguments) -> Result<(), Failure> {
 }
 
 fn environment_checks(environment: &Environment, problems: Vec<String>) -> Vec<Check> {
-    let mut checks: Vec<Check> =
-        problems.into_iter().map(|problem| Check::bad("environment", problem, "mend it: `run` refuses to start")).collect();
+    let mut checks: Vec<Check> = problems
+        .into_iter()
+        .map(|problem| Check::bad("environment", problem, "mend it: `run` refuses to start"))
+        .collect();
     for missing in environment.missing() {
         let todo = "set it: until then `run` is in set-up mode and the webhook answers 503";
         checks.push(Check::bad("environment", format!("{missing} is missing"), todo));
@@ -90,7 +92,11 @@ fn environment_checks(environment: &Environment, problems: Vec<String>) -> Vec<C
     }
     if environment.console_token.is_none() {
         let todo = "set it to use the console from other machines";
-        checks.push(Check::note("console", "CONSOLE_TOKEN is not set: `run` makes a token, for this machine only", todo));
+        checks.push(Check::note(
+            "console",
+            "CONSOLE_TOKEN is not set: `run` makes a token, for this machine only",
+            todo,
+        ));
     }
     checks
 }

@@ -27,8 +27,7 @@ pub(crate) fn explain(environment: &Environment, arguments: &ExplainArguments) -
             return Err(Failure::configuration(format!("--signature is checked with {CLIENT_SECRET}: set it")));
         }
     };
-    let context =
-        ExplainContext { workspace: None, now: SystemClock.now(), contact, directory: Directory::default() };
+    let context = ExplainContext { workspace: None, now: SystemClock.now(), contact, directory: Directory::default() };
     let explanation = explain_input(&input, check, &environment.settings.rules, &context);
     if arguments.json {
         json(&explanation)?;

@@ -38,7 +38,9 @@ pub(crate) async fn run(environment: Environment) -> Result<(), Failure> {
     let listeners = listeners(&environment, &pipeline).await?;
     if !missing.is_empty() {
         let names = missing.join(", ");
-        line(format!("set-up mode: {names} missing; the webhook answers 503 until they are set and this is started again"));
+        line(format!(
+            "set-up mode: {names} missing; the webhook answers 503 until they are set and this is started again"
+        ));
     }
     let workers = pipeline.start();
     let (switch, stop) = StopSwitch::new();

@@ -71,7 +71,9 @@ fn webhook_url(given: Option<&str>, environment: &Environment) -> Result<Url, Fa
 /// A notification of another workspace would be skipped.
 async fn workspace_of_token(environment: &Environment) -> Result<String, Failure> {
     let Some(token) = &environment.access_token else {
-        return Err(Failure::configuration(format!("whose workspace is it: give --workspace ID or set {ACCESS_TOKEN}")));
+        return Err(Failure::configuration(format!(
+            "whose workspace is it: give --workspace ID or set {ACCESS_TOKEN}"
+        )));
     };
     let client = web::client().map_err(Failure::Bad)?;
     let request = client

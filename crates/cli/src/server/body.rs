@@ -1,7 +1,7 @@
 //! Reading a request's body without letting anybody eat memory or time.
 //!
-//! Small bodies are read freely and cost what has really arrived. A larger one first needs one of a few permits, so that the
-//! largest bodies together stay within a fixed share of memory. Slow senders are cut off.
+//! The first 64 KB are read freely and cost what has really arrived. What is longer first needs a share of a few megabytes, so that
+//! all large bodies together stay within them; who only claims to send much gets none. Slow senders are cut off.
 
 use std::time::Duration;
 
@@ -32,15 +32,15 @@ pub(crate) struct BodyLimits {
     pub(crate) max: usize,
     /// Up to here no permit is needed.
     pub(crate) small: usize,
-    /// How many larger ones at the same time.
-    pub(crate) large_at_once: usize,
+    /// Shares of [`SHARE`] bytes that larger ones divide among them, by their length; the largest need three.
+    pub(crate) large_shares: usize,
     /// Bytes that all small bodies together may occupy while they arrive.
     pub(crate) small_together: usize,
     /// Time for a small one.
     pub(crate) small_time: Duration,
-    /// Time to wait for a permit.
+    /// Time to wait for shares.
     pub(crate) permit_time: Duration,
-    /// Time for a large one, permit in hand.
+    /// Time for the rest of a large one, shares in hand.
     pub(crate) large_time: Duration,
 }
 
@@ -49,8 +49,8 @@ impl Default for BodyLimits {
         Self {
             max: usize::try_from(MAX_BODY_BYTES).unwrap_or(usize::MAX),
             small: 64 * 1024,
-            large_at_once: 4,
-            small_together: 16 * 1024 * 1024,
+            large_shares: 4,
+            small_together: 12 * 1024 * 1024,
             small_time: Duration::from_secs(10),
             permit_time: Duration::from_secs(2),
             large_time: Duration::from_secs(5),
@@ -82,13 +82,12 @@ struct Arriving<'a> {
 /// What one permit of the small bodies' budget stands for.
 const UNIT: usize = 4 * 1024;
 
+/// What one share of the large bodies' memory stands for.
+const SHARE: usize = 2 * 1024 * 1024;
+
 impl BodyReader {
     pub(crate) fn new(limits: BodyLimits) -> Self {
-        Self {
-            limits,
-            large: Semaphore::new(limits.large_at_once),
-            small: Semaphore::new(limits.small_together / UNIT),
-        }
+        Self { limits, large: Semaphore::new(limits.large_shares), small: Semaphore::new(limits.small_together / UNIT) }
     }
 
     /// Reads to the end, or to the first limit.
@@ -99,9 +98,6 @@ impl BodyReader {
         let claimed = body.size_hint().exact();
         if body.size_hint().lower() > self.limits.max as u64 {
             return Err(BodyError::TooLarge);
-        }
-        if claimed.is_some_and(|length| length > self.limits.small as u64) {
-            return self.read_large(body, Arriving { buffer: Vec::new(), held: Vec::new() }).await;
         }
         let deadline = Instant::now() + self.limits.small_time;
         let Some(first) = timeout_at(deadline, data(body)).await.map_err(|_| BodyError::TooSlow)?? else {
@@ -126,14 +122,15 @@ impl BodyReader {
     where
         B: Body<Data = Bytes> + Unpin,
     {
-        let permit = timeout(self.limits.permit_time, self.large.acquire()).await;
+        self.fits(arriving.buffer.len())?;
+        let left = body.size_hint().exact().and_then(|left| usize::try_from(left).ok());
+        let whole = left.map_or(self.limits.max, |left| arriving.buffer.len() + left);
+        let shares = u32::try_from(whole.div_ceil(SHARE).min(self.limits.large_shares)).unwrap_or(u32::MAX);
+        let permit = timeout(self.limits.permit_time, self.large.acquire_many(shares)).await;
         let permit = permit.ok().and_then(Result::ok).ok_or(BodyError::Busy)?;
         arriving.held = vec![permit];
-        if let Some(rest) = body.size_hint().exact().and_then(|rest| usize::try_from(rest).ok()) {
-            arriving.buffer.reserve_exact(rest.min(self.limits.max));
-        }
+        arriving.buffer.reserve_exact(left.unwrap_or(0));
         let deadline = Instant::now() + self.limits.large_time;
-        self.fits(arriving.buffer.len())?;
         while let Some(piece) = timeout_at(deadline, data(body)).await.map_err(|_| BodyError::TooSlow)?? {
             self.fits(arriving.buffer.len() + piece.len())?;
             arriving.buffer.extend_from_slice(&piece);

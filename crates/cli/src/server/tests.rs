@@ -109,7 +109,10 @@ async fn the_webhook_answers_as_agreed() {
     assert_eq!(running.status(b"GET /webhooks/intercom HTTP/1.1\r\nHost: x\r\n\r\n").await, 405);
     assert_eq!(running.status(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n").await, 200);
     assert_eq!(running.status(b"GET /api/status HTTP/1.1\r\nHost: x\r\n\r\n").await, 404);
-    assert_eq!(running.status(b"POST /webhooks/intercom HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}").await, 401);
+    assert_eq!(
+        running.status(b"POST /webhooks/intercom HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}").await,
+        401
+    );
     assert_eq!(running.kept(), 0);
     assert_eq!(running.status(&signed(b"{}")).await, 200);
     assert_eq!(running.kept(), 1);
@@ -157,7 +160,11 @@ async fn endless_chunks_are_413() {
 
 #[tokio::test]
 async fn a_slow_body_is_408_and_the_connection_ends() {
-    let quick = BodyLimits { small_time: Duration::from_millis(100), large_time: Duration::from_millis(100), ..BodyLimits::default() };
+    let quick = BodyLimits {
+        small_time: Duration::from_millis(100),
+        large_time: Duration::from_millis(100),
+        ..BodyLimits::default()
+    };
     let running = start(quick).await;
     for claimed in [100, 1_000_000] {
         let mut stream = running.connect().await;
@@ -171,14 +178,17 @@ async fn a_slow_body_is_408_and_the_connection_ends() {
 
 #[tokio::test]
 async fn too_many_large_bodies_are_503() {
-    let tight = BodyLimits { large_at_once: 1, permit_time: Duration::from_millis(50), ..BodyLimits::default() };
+    let tight = BodyLimits { large_shares: 1, permit_time: Duration::from_millis(50), ..BodyLimits::default() };
     let running = start(tight).await;
-    let mut first = running.connect().await;
-    first.write_all(head("Content-Length: 100000", "sha1=00").as_bytes()).await.expect("is sent");
+    let mut claiming = running.connect().await;
+    claiming.write_all(head("Content-Length: 100000", "sha1=00").as_bytes()).await.expect("is sent");
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    assert_eq!(running.status(&signed(&[b'x'; 100_000])).await, 200, "a claim alone takes no share");
+    claiming.write_all(&[b'x'; 90_000]).await.expect("is sent");
     tokio::time::sleep(Duration::from_millis(100)).await;
     assert_eq!(running.status(&signed(&[b'x'; 100_000])).await, 503);
     assert_eq!(running.status(&signed(b"small ones pass")).await, 200);
-    drop(first);
+    drop(claiming);
     tokio::time::sleep(Duration::from_millis(100)).await;
     assert_eq!(running.status(&signed(&[b'x'; 100_000])).await, 200);
 }

@@ -111,6 +111,19 @@ async fn an_edge_that_forbids_now_and_then_is_over_within_a_second() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_probe_of_a_dead_key_that_fails_otherwise_counts_for_nothing() {
+    for step in [says(503), Step::Breaks(Duration::from_secs(10), Flaw::Timeout)] {
+        let (stage, api) = Stage::klaviyo([says(401), step]).await;
+        send(&api).await.expect_err("stopped");
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let error = send(&api).await.expect_err("fails");
+        assert!(matches!(error, CallError::Stopped { .. } | CallError::Unavailable { counts: false, .. }), "{error}");
+        assert!(stage.vendors.blocked().is_some());
+        assert_eq!(stage.times().len(), 2);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_restart_probes_a_dead_key_at_once() {
     let (stage, api) = Stage::klaviyo([says(401)]).await;
     assert!(matches!(send(&api).await, Err(CallError::Stopped { .. })));
@@ -145,10 +158,12 @@ async fn a_refusal_carries_what_klaviyo_said_and_shows_none_of_it() {
 
 #[tokio::test(start_paused = true)]
 async fn a_task_that_is_dropped_in_the_middle_holds_nobody() {
-    let (stage, api) = Stage::klaviyo([Step::Hangs]).await;
-    tokio::time::timeout(Duration::from_secs(1), send(&api)).await.expect_err("hangs");
-    send(&api).await.expect("the next first request");
-    assert_eq!(stage.times().len(), 2);
+    let (stage, api) = Stage::klaviyo(vec![Step::Hangs; 6]).await;
+    for _ in 0..6 {
+        tokio::time::timeout(Duration::from_secs(1), send(&api)).await.expect_err("hangs");
+    }
+    send(&api).await.expect("the next first request; what we gave up is no failure of the vendor");
+    assert_eq!(stage.times().len(), 7);
 }
 
 #[tokio::test(start_paused = true)]

@@ -116,13 +116,29 @@ struct Ticket<'a> {
     contacts: Contacts<'a>,
     category: &'a str,
     is_shared: bool,
-    /// Only how many: a fixed mapping does not walk the states.
-    ticket_parts: TotalCount,
+    #[serde(borrow)]
+    ticket_parts: History<'a>,
+}
+
+/// For `Minutes To First Reply` and `Ticket Part Count`; a fixed mapping does not walk the states.
+#[derive(Deserialize)]
+struct History<'a> {
+    #[serde(borrow)]
+    ticket_parts: Vec<HistoryPart<'a>>,
+    total_count: u64,
 }
 
 #[derive(Deserialize)]
-struct TotalCount {
-    total_count: u64,
+struct HistoryPart<'a> {
+    created_at: i64,
+    #[serde(borrow)]
+    author: Kind<'a>,
+}
+
+#[derive(Deserialize)]
+struct Kind<'a> {
+    #[serde(rename = "type")]
+    kind: &'a str,
 }
 
 #[derive(Deserialize)]
@@ -298,6 +314,8 @@ struct TicketProperties<'a> {
     label: &'a str,
     #[serde(rename = "Ticket State Category")]
     state: &'a str,
+    #[serde(rename = "Minutes To First Reply")]
+    first_reply: Option<f64>,
     #[serde(rename = "Attribute: Order number")]
     order: &'a str,
     #[serde(rename = "Attribute: Tiers")]
@@ -389,6 +407,9 @@ impl Fixed {
         let read: Notification<'_, TicketReply<'_>> = serde_json::from_slice(body).expect("it reads");
         let (ticket, part) = (&read.data.item.ticket, &read.data.item.ticket_part);
         assert!(ticket.contacts.contacts.iter().any(|contact| contact.id == part.author.id), "a contact's");
+        let history = &ticket.ticket_parts.ticket_parts;
+        let opened = history.first().map_or(0, |part| part.created_at);
+        let answer = history.iter().find(|part| part.author.kind == "admin");
         let properties = TicketProperties {
             email: self.email(),
             category: ticket.category,
@@ -402,6 +423,7 @@ impl Fixed {
             url: format!("https://app.intercom.com/a/apps/{}/conversations/{}", read.app_id, ticket.id),
             label: ticket.ticket_state.internal_label,
             state: ticket.ticket_state.category,
+            first_reply: answer.map(|answer| (answer.created_at - opened) as f64 / 60.0),
             order: ticket.ticket_attributes.order,
             tiers: ticket.ticket_attributes.tiers,
         };

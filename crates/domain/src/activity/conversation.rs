@@ -107,10 +107,10 @@ impl<'c> Context<'c> {
 
     /// One part as a reply; `None` where somebody else wrote it.
     pub(super) fn reply<'a>(&self, item: &'a Item<'a>, part: &'a Part<'a>, replier: Replier) -> Option<Finding<'a>> {
-        let contact = match (actor(part.author.0.as_ref(), item), replier) {
-            (Actor::Contact(id), Replier::Contact) => Ok(ContactId::new(id)),
+        let contact = match (actor(part.author().as_ref(), item), replier) {
+            (Actor::Contact(id), Replier::Contact) => Ok(id),
             (Actor::Teammate, Replier::Teammate) | (Actor::Bot, Replier::Bot) => starter_or_first(item),
-            (Actor::Unknown(kind), _) => return Some(Finding::Skip(Skip::UnknownAuthor(kind.to_owned()))),
+            (Actor::Unknown(kind), _) => return Some(Finding::Skip(Skip::UnknownAuthor(kind))),
             _ => return None,
         };
         let Some(part_id) = part.id.id() else { return Some(Finding::Odd("part id")) };
@@ -135,8 +135,8 @@ impl<'c> Context<'c> {
 fn begun_by(item: &Item<'_>) -> Result<ContactId, Skip> {
     let source = item.source.0.as_ref();
     let contact = match actor(source.and_then(|source| source.author.0.as_ref()), item) {
-        Actor::Contact(id) => ContactId::new(id),
-        Actor::Unknown(kind) if !is_ticket(item) => return Err(Skip::UnknownAuthor(kind.to_owned())),
+        Actor::Contact(id) => id,
+        Actor::Unknown(kind) if !is_ticket(item) => return Err(Skip::UnknownAuthor(kind)),
         _ if is_ticket(item) => return Err(Skip::IsTicket),
         _ => return Err(Skip::NotStartedByContact),
     };

@@ -70,7 +70,7 @@ fn ticket_topic<'a>(
         "ticket.admin.replied" => ticket_replies(context, item, Replier::Teammate),
         _ => Vec::new(),
     };
-    if ticket.state_parts().is_empty() {
+    if ticket.first_state_part().is_none() {
         if findings.is_empty() {
             findings.push(Finding::Skip(ticket_without_states(topic)));
         }

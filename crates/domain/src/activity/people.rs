@@ -9,31 +9,32 @@ pub(super) const NO_AUTHOR: &str = "none";
 
 /// What an author is.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Actor<'a> {
+pub(super) enum Actor {
     /// A customer.
-    Contact(&'a str),
+    Contact(ContactId),
     /// A teammate or a whole team.
     Teammate,
     /// A bot, Fin included.
     Bot,
     /// A type that this version does not know, and none of the contacts.
-    Unknown(&'a str),
+    Unknown(String),
 }
 
 /// Classifies an author.
-pub(super) fn actor<'a>(author: Option<&'a Author<'a>>, item: &Item<'_>) -> Actor<'a> {
-    let Some(author) = author else { return Actor::Unknown(NO_AUTHOR) };
+pub(super) fn actor(author: Option<&Author<'_>>, item: &Item<'_>) -> Actor {
+    let unknown = |kind: &str| Actor::Unknown(kind.to_owned());
+    let Some(author) = author else { return unknown(NO_AUTHOR) };
     let id = author.id.id();
     if let Some(id) = id.filter(|id| item.has_contact(id)) {
-        return Actor::Contact(id);
+        return Actor::Contact(ContactId::new(id));
     }
     match (author.kind.get(), id) {
         // A contact who is no longer listed: detached since, or merged into the one that is.
-        (Some("user" | "lead" | "contact" | "visitor"), Some(id)) => Actor::Contact(id),
+        (Some("user" | "lead" | "contact" | "visitor"), Some(id)) => Actor::Contact(ContactId::new(id)),
         (Some("admin" | "team"), _) => Actor::Teammate,
         (Some("bot"), _) => Actor::Bot,
-        (Some(kind), _) => Actor::Unknown(kind),
-        (None, _) => Actor::Unknown(NO_AUTHOR),
+        (Some(kind), _) => unknown(kind),
+        (None, _) => unknown(NO_AUTHOR),
     }
 }
 
@@ -46,7 +47,7 @@ pub(super) fn first_contact(item: &Item<'_>) -> Result<ContactId, Skip> {
 pub(super) fn starter_or_first(item: &Item<'_>) -> Result<ContactId, Skip> {
     let author = item.source.0.as_ref().and_then(|source| source.author.0.as_ref());
     match actor(author, item) {
-        Actor::Contact(id) => Ok(ContactId::new(id)),
+        Actor::Contact(id) => Ok(id),
         _ => first_contact(item),
     }
 }

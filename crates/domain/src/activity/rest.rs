@@ -38,7 +38,7 @@ pub fn ticket_from_rest<'a>(context: &Context<'_>, ticket: &'a Item<'a>) -> Vec<
         return vec![Finding::Skip(reason)];
     }
     let mut findings = vec![context.ticket_created(ticket)];
-    if ticket.state_parts().is_empty() {
+    if ticket.first_state_part().is_none() {
         findings.extend(if is_old_import(context, ticket) {
             context.ticket_estimated(ticket)
         } else if ticket.ticket_parts_whole() {

@@ -8,7 +8,6 @@ use jiff::{SignedDuration, Timestamp};
 use super::conversation::Replier;
 use super::people::{Actor, actor, first_contact};
 use super::{Candidate, Context, Finding};
-use crate::ids::ContactId;
 use crate::intercom::{Item, Part};
 use crate::metric::Metric;
 use crate::skip::Skip;
@@ -103,10 +102,10 @@ impl<'c> Context<'c> {
         part: &'a Part<'a>,
         replier: Replier,
     ) -> Option<Finding<'a>> {
-        let contact = match (actor(part.author.0.as_ref(), ticket), replier) {
-            (Actor::Contact(id), Replier::Contact) => Ok(ContactId::new(id)),
+        let contact = match (actor(part.author().as_ref(), ticket), replier) {
+            (Actor::Contact(id), Replier::Contact) => Ok(id),
             (Actor::Teammate, Replier::Teammate) => first_contact(ticket),
-            (Actor::Unknown(kind), _) => return Some(Finding::Skip(Skip::UnknownAuthor(kind.to_owned()))),
+            (Actor::Unknown(kind), _) => return Some(Finding::Skip(Skip::UnknownAuthor(kind))),
             _ => return None,
         };
         let Some(part_id) = part.id.id() else { return Some(Finding::Odd("part id")) };
@@ -154,7 +153,6 @@ impl<'c> Context<'c> {
 fn before_ticket(ticket: &Item<'_>, part: &Part<'_>) -> bool {
     ticket.ticket_parts_whole()
         && ticket
-            .state_parts()
-            .first()
+            .first_state_part()
             .is_some_and(|first| part.created_at.0.is_some() && part.created_at.0 < first.created_at.0)
 }

@@ -10,6 +10,8 @@ use crate::rules::Rules;
 enum Role {
     /// Becomes this event property.
     Property(&'static str),
+    /// A part's text: decides whether it is a message, and is sent where the settings ask for it.
+    PartText,
     /// Takes part in the decision which event arises, when, and whose it is.
     Decides(&'static str),
     /// Not sent, for this reason.
@@ -20,7 +22,7 @@ enum Role {
     ContactAttribute,
 }
 
-use Role::{ContactAttribute, ConversationAttribute, Decides, Dropped, Property, TicketAttribute};
+use Role::{ContactAttribute, ConversationAttribute, Decides, Dropped, PartText, Property, TicketAttribute};
 
 /// `*` fits one step, `**` the rest.
 const ENVELOPE: &[(&str, Role)] = &[
@@ -33,6 +35,7 @@ const ENVELOPE: &[(&str, Role)] = &[
 ];
 
 const CONVERSATION: &[(&str, Role)] = &[
+    ("type", Decides("tells tickets from conversations where no topic does")),
     ("id", Property("Conversation ID")),
     ("created_at", Decides("time of Created Conversation")),
     ("title", Property("Title")),
@@ -63,6 +66,7 @@ const CONVERSATION: &[(&str, Role)] = &[
     ("statistics.first_contact_reply_at", Property("Minutes To First Reply")),
     ("statistics.first_admin_reply_at", Property("Minutes To First Reply")),
     ("custom_attributes.*", ConversationAttribute),
+    ("conversation_parts.total_count", Decides("whether all parts are shown")),
     ("conversation_parts.conversation_parts.*.id", Decides("part of the key")),
     ("conversation_parts.conversation_parts.*.created_at", Decides("time of a reply; which part is the newest")),
     ("conversation_parts.conversation_parts.*.part_type", Decides("notes and system parts are no replies")),
@@ -72,7 +76,7 @@ const CONVERSATION: &[(&str, Role)] = &[
         "conversation_parts.conversation_parts.*.attachments.**",
         Decides("a part with files is a reply, with or without text"),
     ),
-    ("conversation_parts.conversation_parts.*.body", Property("Message")),
+    ("conversation_parts.conversation_parts.*.body", PartText),
     ("ticket.**", Decides("the thread is a ticket's: the ticket's topics carry it")),
     ("conversation_id", Dropped("a deleted conversation gives no event")),
     ("open", Dropped("State says it")),
@@ -81,6 +85,7 @@ const CONVERSATION: &[(&str, Role)] = &[
 ];
 
 const TICKET: &[(&str, Role)] = &[
+    ("type", Decides("tells tickets from conversations where no topic does")),
     ("id", Property("Conversation ID")),
     ("ticket_id", Property("Ticket ID")),
     ("ticket_attributes._default_title_", Property("Ticket name")),
@@ -120,7 +125,7 @@ const TICKET_PART: &[(&str, Role)] = &[
     ("author.id", Decides("who replied")),
     ("author.type", Decides("who replied")),
     ("attachments.**", Decides("a part with files is a reply, with or without text")),
-    ("body", Property("Message")),
+    ("body", PartText),
 ];
 
 const CONTACT: &[(&str, Role)] = &[
@@ -216,6 +221,10 @@ impl Judge<'_> {
         match table.iter().find(|(pattern, _)| fits(pattern, steps)).map(|(_, role)| *role) {
             Some(Decides(what)) => format!("decides: {what}"),
             Some(Dropped(why)) => format!("dropped: {why}"),
+            Some(PartText) if self.rules.message_text_max_chars == 0 => {
+                "decides: whether the part says anything; the text itself is off in the settings".to_owned()
+            }
+            Some(PartText) => self.property("Message", value),
             Some(Property("Message")) if self.rules.message_text_max_chars == 0 => {
                 "dropped: message text is off in the settings".to_owned()
             }

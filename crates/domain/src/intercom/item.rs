@@ -3,10 +3,14 @@
 //! One struct for all, because the topic that tells them apart comes after the item in Intercom's JSON, and reading twice
 //! would cost more than the absent fields do.
 
+use std::fmt;
+
 use jiff::Timestamp;
 use serde::Deserialize;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, IntoDeserializer, MapAccess, Visitor};
 
-use super::shapes::{Attributes, Author, Count, Named, RefId, StateRef, TypeRef};
+use super::shapes::{Attributes, Author, Body, Count, Named, RefId, StateRef, TypeRef, Unread};
 use crate::lenient::{Flag, List, Maybe, Moment, Number, Text};
 
 /// Everything that some rule reads of a conversation or ticket. Absent where the object is of another kind.
@@ -54,7 +58,8 @@ pub struct Item<'a> {
     pub custom_attributes: Attributes<'a>,
     /// In a notification only the parts it is about, in REST the newest 500.
     pub conversation_parts: List<Part<'a>>,
-    /// In a conversation the legacy ticket, in a reply to a ticket the whole ticket.
+    /// In a conversation the legacy ticket, in a reply to a ticket the whole ticket. A ticket holds no other.
+    #[serde(deserialize_with = "inner_ticket")]
     pub ticket: Maybe<Box<Item<'a>>>,
     /// The number that people see; not usable in API paths.
     pub ticket_id: Text<'a>,
@@ -78,6 +83,57 @@ pub struct Item<'a> {
     pub conversation_id: Text<'a>,
 }
 
+/// Reads the ticket inside an item, and nothing below a `ticket` inside that: an item that holds items without end must not
+/// exhaust the stack.
+fn inner_ticket<'de: 'a, 'a, D: Deserializer<'de>>(deserializer: D) -> Result<Maybe<Box<Item<'a>>>, D::Error> {
+    struct Inner<'a>(Box<Item<'a>>);
+
+    impl<'de: 'a, 'a> Deserialize<'de> for Inner<'a> {
+        fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+            deserializer.deserialize_map(InnerVisitor).map(|item| Self(Box::new(item)))
+        }
+    }
+
+    struct InnerVisitor;
+
+    impl<'de> Visitor<'de> for InnerVisitor {
+        type Value = Item<'de>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a ticket")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+            Item::deserialize(MapAccessDeserializer::new(WithoutTicket(map)))
+        }
+    }
+
+    let inner: Maybe<Inner<'a>> = Maybe::deserialize(deserializer)?;
+    Ok(Maybe(inner.0.map(|inner| inner.0)))
+}
+
+/// The members of an object, but for `ticket`.
+struct WithoutTicket<A>(A);
+
+impl<'de, A: MapAccess<'de>> MapAccess<'de> for WithoutTicket<A> {
+    type Error = A::Error;
+
+    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, A::Error> {
+        while let Some(name) = self.0.next_key::<Text<'de>>()? {
+            let name = name.0.unwrap_or_default();
+            if name != "ticket" {
+                return seed.deserialize(name.into_deserializer()).map(Some);
+            }
+            self.0.next_value::<IgnoredAny>()?;
+        }
+        Ok(None)
+    }
+
+    fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, A::Error> {
+        self.0.next_value_seed(seed)
+    }
+}
+
 /// How a conversation began.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, bound(deserialize = "'de: 'a"))]
@@ -87,8 +143,8 @@ pub struct SourceMessage<'a> {
     pub kind: Text<'a>,
     /// `customer_initiated`, `admin_initiated`, `automated`, `campaigns_initiated`, `operator_initiated`.
     pub delivered_as: Text<'a>,
-    /// HTML before 2.15, plain text since.
-    pub body: Text<'a>,
+    /// The first message.
+    pub body: Body<'a>,
     /// Who wrote it.
     pub author: Maybe<Author<'a>>,
 }
@@ -137,7 +193,8 @@ pub struct Rating<'a> {
     pub teammate: RefId<'a>,
 }
 
-/// An entry of a conversation's or ticket's history.
+/// An entry of a conversation's or ticket's history. A ticket brings all of them, and of most only type and time are looked at:
+/// the rest is read when somebody asks.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, bound(deserialize = "'de: 'a"))]
 pub struct Part<'a> {
@@ -145,14 +202,14 @@ pub struct Part<'a> {
     pub id: Text<'a>,
     /// `comment`, `note`, `assignment`, `ticket_state_updated_by_admin`, …
     pub part_type: Text<'a>,
-    /// Text or HTML; absent for system parts.
-    pub body: Text<'a>,
+    /// What it says; absent for system parts.
+    pub body: Body<'a>,
     /// When.
     pub created_at: Moment,
     /// Who.
-    pub author: Maybe<Author<'a>>,
-    /// How many files.
-    pub attachments: Count,
+    pub author: Unread<'a>,
+    /// Files.
+    pub attachments: Unread<'a>,
     /// Of a state part: the new category.
     pub ticket_state: Text<'a>,
     /// Of a state part: the old category.
@@ -203,12 +260,13 @@ impl<'a> Item<'a> {
     /// When the ticket came into being: its first state part where that can be seen, else `created_at`, which for a
     /// converted conversation is the conversation's.
     pub fn ticket_opened_at(&self) -> Option<Timestamp> {
-        if self.ticket_parts_whole()
-            && let Some(at) = self.state_parts().first().and_then(|part| part.created_at.0)
-        {
-            return Some(at);
-        }
-        self.created_at.0
+        let first = self.first_state_part().filter(|_| self.ticket_parts_whole());
+        first.and_then(|part| part.created_at.0).or(self.created_at.0)
+    }
+
+    /// The oldest state part that is shown.
+    pub fn first_state_part(&self) -> Option<&Part<'a>> {
+        self.ticket_parts.items.iter().filter(|part| part.is_state_change()).min_by_key(|part| part.created_at.0)
     }
 
     /// The ticket's category name, from the ticket or its type.
@@ -241,10 +299,15 @@ impl Rating<'_> {
     }
 }
 
-impl Part<'_> {
+impl<'a> Part<'a> {
+    /// Who wrote it.
+    pub fn author(&self) -> Option<Author<'a>> {
+        self.author.read::<Maybe<Author<'a>>>()?.0
+    }
+
     /// Whether the part records a move between ticket states, by whomever.
     pub fn is_state_change(&self) -> bool {
-        self.part_type.get().is_some_and(|kind| kind.starts_with("ticket_state_updated"))
+        self.part_type.0.as_deref().is_some_and(|kind| kind.starts_with("ticket_state_updated"))
     }
 
     /// Whether the part is something that a person sent: text or files, never an internal note, and never what Intercom
@@ -252,7 +315,7 @@ impl Part<'_> {
     pub fn is_message(&self) -> bool {
         let kind = self.part_type.get().unwrap_or_default();
         !NOT_MESSAGES.iter().any(|prefix| kind.starts_with(prefix))
-            && (self.attachments.0 > 0 || self.body.get().is_some_and(has_content))
+            && (self.body.has_content() || self.attachments.read::<Count>().is_some_and(|files| files.0 > 0))
     }
 
     /// Whether the part is something that a bot said to the customer, rather than a notice of Intercom's.
@@ -276,9 +339,3 @@ const NOT_MESSAGES: [&str; 11] = [
     "ticket_",
     "title_changed",
 ];
-
-/// Whether a body says anything: text, or an inline picture or video.
-pub(crate) fn has_content(body: &str) -> bool {
-    const EMBEDDED: [&str; 4] = ["<img", "<video", "<audio", "<iframe"];
-    !crate::text::plain(body).is_empty() || EMBEDDED.iter().any(|tag| body.contains(tag))
-}

@@ -4,7 +4,8 @@ use std::borrow::Cow;
 use std::fmt;
 
 use serde::Deserialize;
-use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::value::RawValue;
 
 use crate::lenient::{Flag, Text};
 
@@ -29,7 +30,7 @@ pub struct Named<'a> {
 
 /// How many entries a list has; the entries themselves are not read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Count(pub usize);
+pub(super) struct Count(pub(super) usize);
 
 /// A reference: an object with an `id`, or the id itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -319,62 +320,121 @@ impl<'de> Deserialize<'de> for Count {
     }
 }
 
+/// Deeper than this nothing is read: no property comes of it, and depth is a way to exhaust the stack.
+const MAX_DEPTH: u8 = 4;
+
+/// Reads a value at some depth inside an attribute.
+#[derive(Clone, Copy)]
+struct AtDepth(u8);
+
+impl<'de> DeserializeSeed<'de> for AtDepth {
+    type Value = Attribute<'de>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        if self.0 > MAX_DEPTH {
+            return IgnoredAny::deserialize(deserializer).map(|_| Attribute::Null);
+        }
+        deserializer.deserialize_any(self)
+    }
+}
+
 impl<'de: 'a, 'a> Deserialize<'de> for Attribute<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct AttributeVisitor;
-
-        impl<'de> Visitor<'de> for AttributeVisitor {
-            type Value = Attribute<'de>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an attribute's value")
-            }
-
-            fn visit_unit<E>(self) -> Result<Self::Value, E> {
-                Ok(Attribute::Null)
-            }
-
-            fn visit_bool<E>(self, value: bool) -> Result<Self::Value, E> {
-                Ok(Attribute::Bool(value))
-            }
-
-            fn visit_i64<E>(self, value: i64) -> Result<Self::Value, E> {
-                Ok(Attribute::Number(value.into()))
-            }
-
-            fn visit_u64<E>(self, value: u64) -> Result<Self::Value, E> {
-                Ok(Attribute::Number(value.into()))
-            }
-
-            fn visit_f64<E>(self, value: f64) -> Result<Self::Value, E> {
-                Ok(serde_json::Number::from_f64(value).map_or(Attribute::Null, Attribute::Number))
-            }
-
-            fn visit_borrowed_str<E>(self, value: &'de str) -> Result<Self::Value, E> {
-                Ok(Attribute::Text(Cow::Borrowed(value)))
-            }
-
-            fn visit_str<E>(self, value: &str) -> Result<Self::Value, E> {
-                Ok(Attribute::Text(Cow::Owned(value.to_owned())))
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
-                let mut items = Vec::new();
-                while let Some(item) = seq.next_element()? {
-                    items.push(item);
-                }
-                Ok(Attribute::List(items))
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut members = Vec::new();
-                while let Some((name, value)) = map.next_entry::<Key<'de>, Attribute<'de>>()? {
-                    members.push((name.0, value));
-                }
-                Ok(Attribute::Object(members))
-            }
-        }
-
-        deserializer.deserialize_any(AttributeVisitor)
+        AtDepth(0).deserialize(deserializer)
     }
+}
+
+impl<'de> Visitor<'de> for AtDepth {
+    type Value = Attribute<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an attribute's value")
+    }
+
+    fn visit_unit<E>(self) -> Result<Self::Value, E> {
+        Ok(Attribute::Null)
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Self::Value, E> {
+        Ok(Attribute::Bool(value))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Self::Value, E> {
+        Ok(Attribute::Number(value.into()))
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Self::Value, E> {
+        Ok(Attribute::Number(value.into()))
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Self::Value, E> {
+        Ok(serde_json::Number::from_f64(value).map_or(Attribute::Null, Attribute::Number))
+    }
+
+    fn visit_borrowed_str<E>(self, value: &'de str) -> Result<Self::Value, E> {
+        Ok(Attribute::Text(Cow::Borrowed(value)))
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Self::Value, E> {
+        Ok(Attribute::Text(Cow::Owned(value.to_owned())))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
+        let mut items = Vec::new();
+        while let Some(item) = seq.next_element_seed(AtDepth(self.0 + 1))? {
+            items.push(item);
+        }
+        Ok(Attribute::List(items))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut members = Vec::new();
+        while let Some(name) = map.next_key::<Key<'de>>()? {
+            members.push((name.0, map.next_value_seed(AtDepth(self.0 + 1))?));
+        }
+        Ok(Attribute::Object(members))
+    }
+}
+
+/// A value as it stands in the JSON.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Unread<'a>(Option<&'a RawValue>);
+
+impl<'a> Unread<'a> {
+    /// Reads it. `None` where it is absent or not readable.
+    pub fn read<T: Deserialize<'a>>(&self) -> Option<T> {
+        serde_json::from_str(self.0?.get()).ok()
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Unread<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        <&RawValue>::deserialize(deserializer).map(|raw| Self(Some(raw)))
+    }
+}
+
+/// A message's text, decoded when somebody asks.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(transparent, bound(deserialize = "'de: 'a"))]
+pub struct Body<'a>(Unread<'a>);
+
+impl<'a> Body<'a> {
+    /// The text: HTML before 2.15 and in tickets, plain since. `None` where it is blank.
+    pub fn text(&self) -> Option<Cow<'a, str>> {
+        self.0.read::<Text<'a>>()?.0.filter(|text| !text.trim().is_empty())
+    }
+
+    /// Whether it says anything: text, or an inline picture or video.
+    pub fn has_content(&self) -> bool {
+        let raw = self.0.0.map_or("null", RawValue::get);
+        // A text that cannot be decoded is a text.
+        raw.starts_with('"')
+            && serde_json::from_str::<Text<'_>>(raw).map_or(true, |text| text.get().is_some_and(has_content))
+    }
+}
+
+/// Whether HTML or plain text says anything.
+pub(crate) fn has_content(body: &str) -> bool {
+    const EMBEDDED: [&str; 4] = ["<img", "<video", "<audio", "<iframe"];
+    !crate::text::plain(body).is_empty() || EMBEDDED.iter().any(|tag| body.contains(tag))
 }

@@ -24,13 +24,12 @@ impl Mapping<'_> {
         properties.count("Reopen Count", count(statistics.map(|s| s.count_reopens)));
         properties.count("Assignment Count", count(statistics.map(|s| s.count_assignments)));
         properties.text("Conversation ID", item.id.id());
-        properties.text("Conversation URL", self.item_url(activity).as_deref());
+        self.item_url(activity, properties);
         properties.text("State", item.state.get());
         properties.number("Minutes To First Reply", first_reply_minutes(item));
-        let started = || source.and_then(|source| source.body.get());
         let body = match activity.part {
-            Some(part) => part.body.get(),
-            None if activity.metric == crate::metric::Metric::CreatedConversation => started(),
+            Some(part) => Some(part.body),
+            None if activity.metric == crate::metric::Metric::CreatedConversation => source.map(|source| source.body),
             None => None,
         };
         self.message(body, properties);

@@ -10,7 +10,6 @@ use crate::intercom::Attribute;
 use crate::rules::{ContactRules, Rules};
 use crate::text::cut;
 
-use super::properties::push_json_text;
 use super::{Mapping, Properties};
 
 /// Longest e-mail address that Klaviyo takes.
@@ -21,9 +20,6 @@ const MAX_PROFILE_BYTES: usize = 32_000;
 
 /// Longest name, place or URL, in bytes: what is longer is none.
 const MAX_FIELD_BYTES: usize = 1024;
-
-/// Most custom properties on a profile.
-const MAX_PROFILE_PROPERTIES: usize = 250;
 
 /// How Klaviyo will know the contact.
 pub fn identity_of(contact: &Contact, rules: &Rules) -> Identity {
@@ -95,7 +91,9 @@ impl Mapping<'_> {
     /// `{"type":"profile","attributes":{…}}`
     pub(super) fn profile(&self, contact: &Contact, identity: &Identity) -> String {
         let rules = &self.rules.profile;
-        let mut fields = Properties::new(usize::MAX, MAX_PROFILE_BYTES / 2);
+        let mut json = String::with_capacity(1024);
+        json.push_str(r#"{"type":"profile","attributes":"#);
+        let mut fields = Properties::after(json, usize::MAX, MAX_PROFILE_BYTES / 2);
         fields.text("email", identity.email.as_deref());
         fields.text("phone_number", identity.phone.as_deref());
         fields.text("external_id", identity.external_id.as_deref());
@@ -109,34 +107,20 @@ impl Mapping<'_> {
         if rules.image {
             fields.text("image", contact.image.as_deref().filter(|url| url.len() <= MAX_FIELD_BYTES));
         }
-        let mut json = String::with_capacity(512);
-        json.push_str(r#"{"type":"profile","attributes":"#);
-        let fields = fields.finish();
-        json.push_str(&fields[..fields.len() - 1]);
-        let mut separator = if fields.len() > 2 { "," } else { "" };
-        let mut member = |json: &mut String, name: &str, object: &str| {
-            if object != "{}" {
-                json.push_str(separator);
-                push_json_text(json, name);
-                json.push(':');
-                json.push_str(object);
-                separator = ",";
-            }
-        };
         if rules.location {
-            member(&mut json, "location", &location(contact));
+            fields.object("location", MAX_PROFILE_BYTES / 4, |location| places(contact, location));
         }
         if rules.properties {
-            const AROUND: usize = r#","properties":}}"#.len();
-            let room = MAX_PROFILE_BYTES.saturating_sub(json.len() + AROUND);
-            member(&mut json, "properties", &self.profile_properties(contact, identity, room));
+            const AROUND: usize = r#"{"type":"profile","attributes":,"properties":}}"#.len();
+            let room = MAX_PROFILE_BYTES.saturating_sub(fields.len() + AROUND);
+            fields.object("properties", room, |properties| self.profile_properties(contact, identity, properties));
         }
-        json.push_str("}}");
+        let mut json = fields.finish();
+        json.push('}');
         json
     }
 
-    fn profile_properties(&self, contact: &Contact, identity: &Identity, room: usize) -> String {
-        let mut properties = Properties::new(MAX_PROFILE_PROPERTIES, room).keeping_zero();
+    fn profile_properties(&self, contact: &Contact, identity: &Identity, properties: &mut Properties) {
         properties.text("Intercom contact ID", Some(contact.id.as_str()));
         properties.text("Contact role", contact.role.as_deref());
         properties.flag("Intercom_has_hard_bounced", contact.has_hard_bounced);
@@ -152,14 +136,11 @@ impl Mapping<'_> {
                 properties.attribute("Intercom: ", name, &Attribute::from(value));
             }
         }
-        properties.finish()
     }
 }
 
-fn location(contact: &Contact) -> String {
-    let mut location = Properties::new(usize::MAX, MAX_PROFILE_BYTES / 4);
+fn places(contact: &Contact, location: &mut Properties) {
     for (name, place) in [("city", &contact.city), ("region", &contact.region), ("country", &contact.country)] {
         location.text(name, place.as_deref().map(|place| cut(place, MAX_FIELD_BYTES)).as_deref());
     }
-    location.finish()
 }

@@ -27,6 +27,8 @@ const MAX_DEPTH: usize = 3;
 #[derive(Debug)]
 pub struct Properties {
     json: String,
+    /// Where the object begins.
+    start: usize,
     count: usize,
     max_count: usize,
     max_bytes: usize,
@@ -38,9 +40,14 @@ pub struct Properties {
 impl Properties {
     /// At most so many properties and so many bytes of JSON; what comes later is dropped.
     pub fn new(max_count: usize, max_bytes: usize) -> Self {
-        let mut json = String::with_capacity(1024);
+        Self::after(String::with_capacity(1024), max_count, max_bytes)
+    }
+
+    /// An object at the end of some JSON; [`Properties::finish`] gives both.
+    pub(super) fn after(mut json: String, max_count: usize, max_bytes: usize) -> Self {
+        let start = json.len();
         json.push('{');
-        Self { json, count: 0, max_count, max_bytes, keeps_zero: false, attribute_names: Vec::new() }
+        Self { json, start, count: 0, max_count, max_bytes, keeps_zero: false, attribute_names: Vec::new() }
     }
 
     /// For profiles, where 0 is a value.
@@ -52,14 +59,14 @@ impl Properties {
     /// Text, cut to 8 KB on a character boundary and marked. Blank is left out.
     pub fn text(&mut self, name: &str, value: Option<&str>) {
         if let Some(value) = value.filter(|value| !value.trim().is_empty()) {
-            self.put(name, |json| push_json_text(json, &cut(value, MAX_STRING_BYTES)));
+            self.put("", name, |json| push_json_text(json, &cut(value, MAX_STRING_BYTES)));
         }
     }
 
     /// A number. 0 is left out unless zeros are kept.
     pub fn number(&mut self, name: &str, value: Option<f64>) {
         if let Some(value) = value.filter(|value| value.is_finite() && (*value != 0.0 || self.keeps_zero)) {
-            self.put(name, |json| push_number(json, value));
+            self.put("", name, |json| push_number(json, value));
         }
     }
 
@@ -71,19 +78,44 @@ impl Properties {
     /// true or false.
     pub fn flag(&mut self, name: &str, value: Option<bool>) {
         if let Some(value) = value {
-            self.put(name, |json| json.push_str(if value { "true" } else { "false" }));
+            self.put("", name, |json| json.push_str(if value { "true" } else { "false" }));
         }
     }
 
     /// A moment in RFC 3339.
     pub fn time(&mut self, name: &str, value: Option<Timestamp>) {
         if let Some(value) = value {
-            self.put(name, |json| {
-                json.push('"');
-                json.push_str(&rfc3339(value));
-                json.push('"');
-            });
+            self.put("", name, |json| push_time(json, value));
         }
+    }
+
+    /// A text in pieces. They are short.
+    pub(super) fn joined(&mut self, name: &str, pieces: &[&str]) {
+        self.put("", name, |json| {
+            json.push('"');
+            pieces.iter().for_each(|piece| push_escaped(json, piece));
+            json.push('"');
+        });
+    }
+
+    /// An object of its own limits, left out where it stays empty.
+    pub(super) fn object(&mut self, name: &str, max_bytes: usize, fill: impl FnOnce(&mut Self)) {
+        let before = self.json.len();
+        self.push_name("", name);
+        let mut inner = Self::after(std::mem::take(&mut self.json), MAX_PROPERTIES, max_bytes).keeping_zero();
+        fill(&mut inner);
+        let is_empty = inner.count == 0;
+        self.json = inner.finish();
+        if is_empty {
+            self.json.truncate(before);
+        } else {
+            self.count += 1;
+        }
+    }
+
+    /// Bytes so far.
+    pub(super) fn len(&self) -> usize {
+        self.json.len() - self.start
     }
 
     /// A list of texts, blanks dropped, at most 100. Empty is left out.
@@ -92,7 +124,7 @@ impl Properties {
         if values.peek().is_none() {
             return;
         }
-        self.put(name, |json| {
+        self.put("", name, |json| {
             json.push('[');
             for (index, value) in values.enumerate() {
                 if index > 0 {
@@ -107,26 +139,36 @@ impl Properties {
     /// A custom attribute: scalars and lists of scalars as they are, objects flattened with dots, all else left out. Where
     /// flattening or cutting gives the same name twice, the first value stays.
     pub fn attribute(&mut self, prefix: &str, name: &str, value: &Attribute<'_>) {
-        self.attribute_at(&format!("{prefix}{name}"), value, 0);
+        self.attribute_at(prefix, name, value, 0);
     }
 
-    fn attribute_at(&mut self, name: &str, value: &Attribute<'_>, depth: usize) {
+    fn attribute_at(&mut self, prefix: &str, name: &str, value: &Attribute<'_>, depth: usize) {
         let before = self.json.len();
         match value {
             Attribute::Null => {}
-            Attribute::Bool(value) => self.flag(name, Some(*value)),
-            Attribute::Number(value) => match value.as_i64() {
-                Some(0) if !self.keeps_zero => {}
-                Some(value) => self.put(name, |json| {
+            Attribute::Bool(value) => {
+                self.put(prefix, name, |json| json.push_str(if *value { "true" } else { "false" }))
+            }
+            Attribute::Number(value) => match (value.as_i64(), value.as_f64()) {
+                (Some(0), _) if !self.keeps_zero => {}
+                (Some(value), _) => self.put(prefix, name, |json| {
                     let _ = write!(json, "{value}");
                 }),
-                None => self.number(name, value.as_f64()),
+                (None, Some(value)) if value != 0.0 || self.keeps_zero => {
+                    self.put(prefix, name, |json| push_number(json, value));
+                }
+                (None, _) => {}
             },
-            Attribute::Text(value) => self.text(name, Some(&plain(value))),
-            Attribute::List(items) => self.scalars(name, items),
+            Attribute::Text(value) => {
+                let text = plain(value);
+                if !text.is_empty() {
+                    self.put(prefix, name, |json| push_json_text(json, &cut(&text, MAX_STRING_BYTES)));
+                }
+            }
+            Attribute::List(items) => self.scalars(&format!("{prefix}{name}"), items),
             Attribute::Object(members) if depth < MAX_DEPTH => {
                 for (member, value) in members {
-                    self.attribute_at(&format!("{name}.{member}"), value, depth + 1);
+                    self.attribute_at(prefix, &format!("{name}.{member}"), value, depth + 1);
                 }
             }
             Attribute::Object(_) => {}
@@ -167,25 +209,29 @@ impl Properties {
         self.list(name, texts.iter().map(String::as_str));
     }
 
-    fn put(&mut self, name: &str, write: impl FnOnce(&mut String)) {
+    fn push_name(&mut self, prefix: &str, name: &str) {
+        self.json.push_str(if self.count > 0 { ",\"" } else { "\"" });
+        self.json.push_str(prefix);
+        push_escaped(&mut self.json, &cut(name, MAX_NAME_BYTES - prefix.len()));
+        self.json.push_str("\":");
+    }
+
+    /// Writes one property. Prefixes are our own and need no escape.
+    fn put(&mut self, prefix: &str, name: &str, write: impl FnOnce(&mut String)) {
         if self.count >= self.max_count {
             return;
         }
         let before = self.json.len();
-        if self.count > 0 {
-            self.json.push(',');
-        }
-        push_json_text(&mut self.json, &cut(name, MAX_NAME_BYTES));
-        self.json.push(':');
+        self.push_name(prefix, name);
         write(&mut self.json);
-        if self.json.len() >= self.max_bytes {
+        if self.len() >= self.max_bytes {
             self.json.truncate(before);
             return;
         }
         self.count += 1;
     }
 
-    /// The JSON object.
+    /// The JSON so far, with the object at its end.
     pub fn finish(mut self) -> String {
         self.json.push('}');
         self.json
@@ -205,14 +251,33 @@ fn name_length(json: &str) -> Option<usize> {
 
 /// RFC 3339 in UTC, whole seconds: what Klaviyo keeps of a time.
 pub fn rfc3339(moment: Timestamp) -> String {
+    whole_seconds(moment).to_string()
+}
+
+fn whole_seconds(moment: Timestamp) -> Timestamp {
     // `from_second` of a value that came from a `Timestamp` is always in range.
-    Timestamp::from_second(moment.as_second()).unwrap_or(moment).to_string()
+    Timestamp::from_second(moment.as_second()).unwrap_or(moment)
+}
+
+/// Appends a moment as a JSON string.
+pub(super) fn push_time(json: &mut String, moment: Timestamp) {
+    let _ = write!(json, "\"{}\"", whole_seconds(moment));
 }
 
 /// Appends a JSON string.
 pub(crate) fn push_json_text(json: &mut String, text: &str) {
-    let needs_escape = |b: u8| b < 0x20 || b == b'"' || b == b'\\';
     json.push('"');
+    push_escaped(json, text);
+    json.push('"');
+}
+
+/// Appends the inside of a JSON string.
+pub(super) fn push_escaped(json: &mut String, text: &str) {
+    let needs_escape = |b: u8| (b < 0x20) | (b == b'"') | (b == b'\\');
+    // Looking at every byte without leaving early is what processors do fastest.
+    if !text.bytes().fold(false, |found, byte| found | needs_escape(byte)) {
+        return json.push_str(text);
+    }
     let mut from = 0;
     for (at, byte) in text.bytes().enumerate() {
         if needs_escape(byte) {
@@ -230,7 +295,6 @@ pub(crate) fn push_json_text(json: &mut String, text: &str) {
         }
     }
     json.push_str(&text[from..]);
-    json.push('"');
 }
 
 /// Appends a number without a needless fraction. Large ones get an exponent, because Klaviyo refuses integers of more than 64

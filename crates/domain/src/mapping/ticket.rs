@@ -3,7 +3,7 @@
 
 use super::{Mapping, Properties, minutes_between};
 use crate::activity::Activity;
-use crate::intercom::{Attribute, Author, Item, Part};
+use crate::intercom::{Attribute, Item, Part};
 use crate::metric::Metric;
 use crate::text::plain;
 
@@ -24,7 +24,7 @@ impl Mapping<'_> {
         properties.text("Ticket description", attribute(DESCRIPTION).as_deref());
         properties.flag("Shared", ticket.is_shared.0);
         properties.text("Conversation ID", ticket.id.id());
-        properties.text("Conversation URL", self.item_url(activity).as_deref());
+        self.item_url(activity, properties);
         let (category, label) = state_at(activity);
         properties.text("Ticket State", label.or(category));
         properties.text("Ticket State Category", category);
@@ -37,7 +37,7 @@ impl Mapping<'_> {
             properties.flag("Time estimated", Some(true));
         }
         let reply = matches!(activity.metric, Metric::RepliedToTicket | Metric::TeammateRepliedToTicket);
-        self.message(activity.part.filter(|_| reply).and_then(|part| part.body.get()), properties);
+        self.message(activity.part.filter(|_| reply).map(|part| part.body), properties);
         for (name, value) in &ticket.ticket_attributes.0 {
             if name != TITLE && name != DESCRIPTION && self.rules.attributes.ticket.allows(name) {
                 properties.attribute("Attribute: ", name, value);
@@ -69,17 +69,14 @@ fn state_at<'a>(activity: &'a Activity<'_>) -> (Option<&'a str>, Option<&'a str>
 /// From the ticket's beginning to the first message of a teammate after it.
 fn first_reply_minutes(ticket: &Item<'_>) -> Option<f64> {
     let opened = ticket.ticket_opened_at()?;
-    let by_teammate = |part: &&Part<'_>| {
-        part.author.0.as_ref().is_some_and(|author: &Author<'_>| author.kind.get() == Some("admin"))
-            && part.is_message()
-    };
-    let answered = ticket
-        .ticket_parts
-        .items
-        .iter()
-        .filter(by_teammate)
-        .filter_map(|part| part.created_at.0)
-        .filter(|at| *at >= opened)
-        .min()?;
-    minutes_between(opened, answered)
+    let by_teammate = |part: &Part<'_>| part.author().is_some_and(|author| author.kind.get() == Some("admin"));
+    let mut answered = None;
+    for part in &ticket.ticket_parts.items {
+        // Whether it says anything is the dearest question, so it comes last.
+        let earlier = part.created_at.0.filter(|at| *at >= opened && answered.is_none_or(|first| *at < first));
+        if earlier.is_some() && by_teammate(part) && part.is_message() {
+            answered = earlier;
+        }
+    }
+    minutes_between(opened, answered?)
 }

@@ -21,7 +21,9 @@ pub(super) fn in_words(
 ) -> String {
     let mut text = vec![table(&rows(expected, stored, books, prefix)), books_line(books)];
     if books.in_flight > 0 {
-        text.push("in flight are those whose contact has given no address yet; after a while they are parked".to_owned());
+        text.push(
+            "in flight are those whose contact has given no address yet; after a while they are parked".to_owned(),
+        );
     }
     match differences {
         [] => text.push(format!("Klaviyo holds exactly what was expected, after {:.1} s.", took.as_secs_f64())),

@@ -28,7 +28,9 @@ pub(super) fn checks(data_dir: &Path) -> Vec<Check> {
             format!("{place} can be written, but a sync takes {:.0} ms", millis(time)),
             "use a faster local disk: every webhook waits for one sync",
         ),
-        Err(error) => Check::bad("data directory", format!("{place} cannot be written: {error}"), "set DATA_DIR to another place"),
+        Err(error) => {
+            Check::bad("data directory", format!("{place} cannot be written: {error}"), "set DATA_DIR to another place")
+        }
     };
     vec![write, space_check(data_dir), lock_check(data_dir)]
 }
@@ -74,16 +76,24 @@ fn lock_check(data_dir: &Path) -> Check {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Check::good(name, "not made yet"),
         Err(error) => {
-            return Check::bad(name, format!("{} cannot be opened: {error}", lock.display()), "run as the user who owns it");
+            return Check::bad(
+                name,
+                format!("{} cannot be opened: {error}", lock.display()),
+                "run as the user who owns it",
+            );
         }
     };
     match file.try_lock() {
         Ok(()) => Check::good(name, "no other process uses it"),
-        Err(TryLockError::WouldBlock) => {
-            Check::note(name, "a running process uses it", "nothing, if that is your `run`; a second one would refuse to start")
-        }
-        Err(TryLockError::Error(error)) => {
-            Check::bad(name, format!("cannot be locked: {error}"), "use a local disk; network file systems may not lock")
-        }
+        Err(TryLockError::WouldBlock) => Check::note(
+            name,
+            "a running process uses it",
+            "nothing, if that is your `run`; a second one would refuse to start",
+        ),
+        Err(TryLockError::Error(error)) => Check::bad(
+            name,
+            format!("cannot be locked: {error}"),
+            "use a local disk; network file systems may not lock",
+        ),
     }
 }

@@ -60,14 +60,24 @@ fn token_check(me: &Answer) -> Check {
         200 => {
             let text = |pointer| me.json.pointer(pointer).and_then(Value::as_str);
             match text("/app/id_code") {
-                Some(id) => Check::good(name, format!("opens workspace {id} ({})", text("/app/name").unwrap_or("unnamed"))),
-                None => Check::bad(name, "GET /me names no workspace", format!("check {INTERCOM_URL}: is that Intercom?")),
+                Some(id) => {
+                    Check::good(name, format!("opens workspace {id} ({})", text("/app/name").unwrap_or("unnamed")))
+                }
+                None => {
+                    Check::bad(name, "GET /me names no workspace", format!("check {INTERCOM_URL}: is that Intercom?"))
+                }
             }
         }
-        401 => Check::bad(name, "refused (401)", format!("copy the app's access token from the Developer Hub into {ACCESS_TOKEN}")),
+        401 => Check::bad(
+            name,
+            "refused (401)",
+            format!("copy the app's access token from the Developer Hub into {ACCESS_TOKEN}"),
+        ),
         403 => Check::bad(name, "GET /me is forbidden (403)", "give the app the scope Read admins"),
         429 => Check::note(name, "Intercom's limit is used up (429)", "try again in a minute"),
-        status => Check::bad(name, format!("GET /me answered {status}"), format!("try again later, or check {INTERCOM_URL}")),
+        status => {
+            Check::bad(name, format!("GET /me answered {status}"), format!("try again later, or check {INTERCOM_URL}"))
+        }
     }
 }
 
@@ -125,7 +135,10 @@ fn read_check(what: &str, needed: bool, scope: &str, status: Result<u16, String>
     match status {
         Ok(200 | 404 | 410) => Check::good(name, "can be read"),
         Ok(status @ (401 | 403)) => {
-            let (found, todo) = (format!("cannot be read ({status}): {lost}"), format!("tick the scope \"{scope}\" in the Developer Hub"));
+            let (found, todo) = (
+                format!("cannot be read ({status}): {lost}"),
+                format!("tick the scope \"{scope}\" in the Developer Hub"),
+            );
             if needed { Check::bad(name, found, todo) } else { Check::note(name, found, todo) }
         }
         Ok(status) => Check::note(name, format!("answered {status}"), "try again in a minute"),

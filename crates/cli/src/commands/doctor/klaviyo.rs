@@ -47,10 +47,22 @@ fn key_check(base: &str, accounts: &Answer) -> Check {
             let kind = if test == Some(true) { " (a test account)" } else { "" };
             Check::good(name, format!("opens {organisation}{kind} at {base}"))
         }
-        401 => Check::bad(name, "refused (401)", format!("make a private key (pk_…) with the scopes events:write and profiles:write, and set {KLAVIYO_KEY}")),
-        403 => Check::note(name, "is valid, but may not read the account's name", "add the scope accounts:read to see it here; nothing else needs it"),
+        401 => Check::bad(
+            name,
+            "refused (401)",
+            format!("make a private key (pk_…) with the scopes events:write and profiles:write, and set {KLAVIYO_KEY}"),
+        ),
+        403 => Check::note(
+            name,
+            "is valid, but may not read the account's name",
+            "add the scope accounts:read to see it here; nothing else needs it",
+        ),
         429 => Check::note(name, "Klaviyo's limit is used up (429)", "try again in a minute"),
-        status => Check::bad(name, format!("GET /api/accounts answered {status}"), format!("try again later, or check {KLAVIYO_URL}")),
+        status => Check::bad(
+            name,
+            format!("GET /api/accounts answered {status}"),
+            format!("try again later, or check {KLAVIYO_URL}"),
+        ),
     }
 }
 

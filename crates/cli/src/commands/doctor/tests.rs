@@ -7,7 +7,8 @@ fn what_is_missing_is_bad_and_named() {
     let checks = environment_checks(&environment, vec!["LISTEN is odd".to_owned()]);
     let bad: Vec<&str> =
         checks.iter().filter(|check| check.health == Health::Bad).map(|check| check.found.as_str()).collect();
-    let missing = ["INTERCOM_CLIENT_SECRET", "INTERCOM_ACCESS_TOKEN", "KLAVIYO_API_KEY"].map(|name| format!("{name} is missing"));
+    let missing =
+        ["INTERCOM_CLIENT_SECRET", "INTERCOM_ACCESS_TOKEN", "KLAVIYO_API_KEY"].map(|name| format!("{name} is missing"));
     assert_eq!(bad, ["LISTEN is odd", missing[0].as_str(), missing[1].as_str(), missing[2].as_str()]);
 }
 

@@ -24,7 +24,7 @@ use proptest::test_runner::FileFailurePersistence;
 use world::World;
 
 /// More with `PROPTEST_CASES`.
-const CASES: u32 = 3_000;
+const CASES: u32 = 8_000;
 
 fn run(ops: &[Op]) {
     let mut world = World::new();

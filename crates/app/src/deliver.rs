@@ -13,7 +13,7 @@ mod sending;
 mod settling;
 mod workspace;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use domain::Rules;
@@ -24,11 +24,20 @@ use crate::ports::{Clock, ConsumerStore, Intercom, Jitter, Klaviyo, Lane, StoreE
 use names::NameBook;
 use workspace::WorkspaceBook;
 
+/// Most rows that one write to the store concerns: webhooks wait for the same store, and must not wait for a whole batch.
+const PIECE: usize = 200;
+
+/// Most messages in a small batch.
+const SMALL_BATCH: usize = 100;
+
 /// How a consumer works.
 #[derive(Clone, Debug)]
 pub struct ConsumerOptions {
-    /// Most messages in a step.
+    /// Most messages in a large batch.
     pub max_messages: usize,
+    /// How many batches may be large at the same time; the others are small. Bounds memory: two are enough to keep Klaviyo's
+    /// bulk endpoint at its limit, and the rest keeps single events moving when one batch meets a slow contact.
+    pub large_batches: usize,
     /// Most bytes of messages in a step: bounds memory.
     pub max_bytes: usize,
     /// How long claimed messages stay hidden from others: longer than any step takes.
@@ -45,6 +54,7 @@ impl Default for ConsumerOptions {
     fn default() -> Self {
         Self {
             max_messages: 1_000,
+            large_batches: 2,
             max_bytes: 4 * 1024 * 1024,
             hide: Duration::from_secs(300),
             concurrency: 16,
@@ -88,18 +98,39 @@ pub struct Consumer<S, I, K, C, J> {
     options: ConsumerOptions,
     workspace: WorkspaceBook,
     names: NameBook,
+    large_batches: Mutex<usize>,
+}
+
+/// The right to a large batch, given back when the step ends, however it ends.
+struct LargeBatch<'a>(&'a Mutex<usize>);
+
+impl Drop for LargeBatch<'_> {
+    fn drop(&mut self) {
+        if let Ok(mut running) = self.0.lock() {
+            *running -= 1;
+        }
+    }
 }
 
 impl<S: ConsumerStore, I: Intercom, K: Klaviyo, C: Clock, J: Jitter> Consumer<S, I, K, C, J> {
     /// Wires a consumer.
     pub fn new(deps: Deps<S, I, K, C, J>, rules: Arc<Rules>, options: ConsumerOptions) -> Self {
-        Self { deps, rules, options, workspace: WorkspaceBook::default(), names: NameBook::default() }
+        Self {
+            deps,
+            rules,
+            options,
+            workspace: WorkspaceBook::default(),
+            names: NameBook::default(),
+            large_batches: Mutex::new(0),
+        }
     }
 
     /// One batch, from claim to settlement. Never fails: what goes wrong is in the settlements, or the queue keeps the messages.
     pub async fn step(&self, lane: Lane) -> StepReport {
         let options = &self.options;
-        let claimed = match self.deps.store.claim(lane, options.max_messages, options.max_bytes, options.hide).await {
+        let large = self.large_batch();
+        let most = if large.is_some() { options.max_messages } else { options.max_messages.min(SMALL_BATCH) };
+        let claimed = match self.deps.store.claim(lane, most, options.max_bytes, options.hide).await {
             Ok(claimed) => claimed,
             Err(error) => return self.store_failed("claim messages", &error),
         };
@@ -117,6 +148,14 @@ impl<S: ConsumerStore, I: Intercom, K: Klaviyo, C: Clock, J: Jitter> Consumer<S,
             Ok(()) => report,
             Err(error) => StepReport { finished: 0, ..self.store_failed("settle messages", &error) },
         }
+    }
+
+    fn large_batch(&self) -> Option<LargeBatch<'_>> {
+        let mut running = self.large_batches.lock().ok()?;
+        (*running < self.options.large_batches).then(|| {
+            *running += 1;
+            LargeBatch(&self.large_batches)
+        })
     }
 
     fn store_failed(&self, doing: &str, error: &StoreError) -> StepReport {

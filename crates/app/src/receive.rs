@@ -50,13 +50,14 @@ pub struct Receiver<I, C> {
     clock: C,
     /// `None` while the product is being set up.
     secrets: Option<ClientSecrets>,
-    refusals: RefusalLog,
+    refusals: Brake,
+    failures: Brake,
 }
 
 impl<I: Inbox, C: Clock> Receiver<I, C> {
     /// Without secrets every POST is answered 503, so that Intercom tries again when set-up is done.
     pub fn new(inbox: I, clock: C, secrets: Option<ClientSecrets>) -> Self {
-        Self { inbox, clock, secrets, refusals: RefusalLog::default() }
+        Self { inbox, clock, secrets, refusals: Brake::default(), failures: Brake::default() }
     }
 
     /// The answer, where method and headers decide it: nobody sends us a body that we will not read.
@@ -108,11 +109,15 @@ impl<I: Inbox, C: Clock> Receiver<I, C> {
         match select(accepting, patience).await {
             Either::Left((Ok(()), _)) => Ok(()),
             Either::Left((Err(error), _)) => {
-                tracing::error!(%error, "a webhook could not be queued: answered 503");
+                if let Some(webhooks) = self.failures.due(self.clock.now()) {
+                    tracing::error!(%error, webhooks, "the queue did not take webhooks: answered 503");
+                }
                 Err(BUSY)
             }
             Either::Right(_) => {
-                tracing::error!("a webhook waited too long for the queue: answered 503");
+                if let Some(webhooks) = self.failures.due(self.clock.now()) {
+                    tracing::error!(webhooks, "webhooks waited too long for the queue: answered 503");
+                }
                 Err(BUSY)
             }
         }
@@ -133,7 +138,9 @@ impl<I: Inbox, C: Clock> Receiver<I, C> {
     }
 
     fn refuse(&self, why: &str) -> Answer {
-        self.refusals.note(self.clock.now(), why);
+        if let Some(calls) = self.refusals.due(self.clock.now()) {
+            tracing::info!(reason = why, calls, "webhook calls refused");
+        }
         Answer::error(StatusCode::UNAUTHORIZED, r#"{"error":"missing or wrong signature"}"#)
     }
 }
@@ -145,20 +152,40 @@ fn signatures(headers: &HeaderMap) -> SignatureHeaders<'_> {
     }
 }
 
-/// Refusals go to the log once a second at most: anybody on the internet can cause them.
+/// Lets one line a second into the log: anybody on the internet can cause a refusal, and a full disk thousands of failures.
 #[derive(Debug, Default)]
-struct RefusalLog(Mutex<(Option<i64>, u64)>);
+struct Brake(Mutex<Held>);
 
-impl RefusalLog {
-    fn note(&self, now: Timestamp, why: &str) {
-        let Ok(mut state) = self.0.lock() else { return };
-        let (last, unlogged) = &mut *state;
-        if *last == Some(now.as_second()) {
-            *unlogged += 1;
-            return;
+#[derive(Debug, Default)]
+struct Held {
+    second: Option<i64>,
+    unlogged: u64,
+}
+
+impl Brake {
+    /// How many to report, when a line is due.
+    fn due(&self, now: Timestamp) -> Option<u64> {
+        let mut held = self.0.lock().ok()?;
+        held.unlogged += 1;
+        if held.second == Some(now.as_second()) {
+            return None;
         }
-        tracing::info!(reason = why, refused_since_last_line = *unlogged + 1, "webhook call refused");
-        *last = Some(now.as_second());
-        *unlogged = 0;
+        held.second = Some(now.as_second());
+        Some(std::mem::take(&mut held.unlogged))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_line_a_second_counts_them_all() {
+        let brake = Brake::default();
+        let at = |millis| Timestamp::from_millisecond(millis).expect("in range");
+        assert_eq!(brake.due(at(10_000)), Some(1));
+        assert_eq!(brake.due(at(10_500)), None);
+        assert_eq!(brake.due(at(10_999)), None);
+        assert_eq!(brake.due(at(11_000)), Some(3));
     }
 }

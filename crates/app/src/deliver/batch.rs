@@ -10,9 +10,9 @@ use domain::delivery::EventFate;
 use domain::{Identity, KeyHash, Skip};
 use jiff::Timestamp;
 
-use super::Consumer;
 use super::reading::{self, MessagePlan};
 use super::settling::Outcome;
+use super::{Consumer, PIECE};
 use crate::ports::{Claim, ClaimOutcome, Claimed, Clock, ConsumerStore, Intercom, Jitter, Klaviyo, Lane};
 
 /// An event on its way.
@@ -130,10 +130,14 @@ impl<S: ConsumerStore, I: Intercom, K: Klaviyo, C: Clock, J: Jitter> Consumer<S,
         if claims.is_empty() {
             return Ok(());
         }
-        let outcomes = self.deps.store.claim_events(claims).await.map_err(|error| {
-            tracing::error!(%error, "events could not be claimed; trying again");
-            self.after(Duration::from_secs(1))
-        })?;
+        let mut outcomes = Vec::with_capacity(claims.len());
+        for piece in claims.chunks(PIECE) {
+            let claimed = self.deps.store.claim_events(piece.to_vec()).await.map_err(|error| {
+                tracing::error!(%error, "events could not be claimed; trying again");
+                self.after(Duration::from_secs(1))
+            })?;
+            outcomes.extend(claimed);
+        }
         for (index, outcome) in owners.into_iter().zip(outcomes) {
             let work = &mut works[index];
             match outcome {

@@ -6,9 +6,9 @@ use domain::Skip;
 use domain::delivery::{EventFate, MessageFate, message_fate, parked_check_after};
 use jiff::Timestamp;
 
-use super::Consumer;
 use super::batch::{State, WaitCause, Waiting, Work};
 use super::reading::MessagePlan;
+use super::{Consumer, PIECE};
 use crate::ports::{
     Claimed, Clock, ConsumerStore, End, EventRecord, Fate, Intercom, Jitter, Klaviyo, Parking, Settlement, StoreError,
     StoreResult,
@@ -143,7 +143,18 @@ impl<S: ConsumerStore, I: Intercom, K: Klaviyo, C: Clock, J: Jitter> Consumer<S,
     }
 
     /// Writes the settlements, patiently: until they are written, what was sent is known to nobody but the ledger's claims.
-    pub(super) async fn settle(&self, settlements: Vec<Settlement>) -> StoreResult<()> {
+    ///
+    /// A piece at a time, so that webhooks, which wait for the same store, get their turn in between. If we die between two
+    /// pieces, the messages of the second are delivered again, with the identifiers of the first time.
+    pub(super) async fn settle(&self, mut settlements: Vec<Settlement>) -> StoreResult<()> {
+        while !settlements.is_empty() {
+            let rest = settlements.split_off(settlements.len().min(PIECE));
+            self.settle_piece(std::mem::replace(&mut settlements, rest)).await?;
+        }
+        Ok(())
+    }
+
+    async fn settle_piece(&self, settlements: Vec<Settlement>) -> StoreResult<()> {
         let mut wait = Duration::from_millis(100);
         loop {
             match self.deps.store.settle(settlements.clone()).await {

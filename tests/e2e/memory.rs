@@ -31,7 +31,7 @@ fn twenty_thousand_queued_notifications_and_large_bodies_stay_below_64_mib() {
         item["custom_attributes"] = padding.clone();
         world.notification("conversation.user.created", &item)
     };
-    let idle = world.process().peak_memory_kib();
+    let idle = world.peak_memory_kib();
     let next = AtomicUsize::new(0);
     std::thread::scope(|scope| {
         for _ in 0..POSTERS {
@@ -50,7 +50,7 @@ fn twenty_thousand_queued_notifications_and_large_bodies_stay_below_64_mib() {
             });
         }
     });
-    let after_small = world.process().peak_memory_kib();
+    let after_small = world.peak_memory_kib();
     let text = "Hello from the test. ".repeat(7_000);
     let parts: Vec<_> = (0..20)
         .map(|n| json!({ "id": n.to_string(), "part_type": "comment", "body": text, "created_at": started,
@@ -77,12 +77,12 @@ fn twenty_thousand_queued_notifications_and_large_bodies_stay_below_64_mib() {
             });
         }
     });
-    let queued = world.process().peak_memory_kib();
+    let queued = world.peak_memory_kib();
     klaviyo.faults().clear();
     let status = world.wait_for_end((QUEUED + LARGE) as u64, Duration::from_secs(150));
     assert_eq!(status["delivered"], QUEUED + LARGE, "{status}");
     assert_eq!(klaviyo.event_count(), QUEUED + LARGE);
-    let peak = world.process().peak_memory_kib();
+    let peak = world.peak_memory_kib();
     assert!(peak < LIMIT_KIB, "{peak} KiB at its peak, {queued} KiB before delivery, {after_small} KiB before the large bodies, {idle} KiB at first");
     world.finish();
 }

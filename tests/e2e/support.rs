@@ -153,6 +153,11 @@ impl World {
         self.ended.push(ended);
     }
 
+    /// The most memory that the product ever had, in KiB.
+    pub(crate) fn peak_memory_kib(&self) -> u64 {
+        self.run.as_ref().expect("it runs").peak_memory_kib()
+    }
+
     pub(crate) fn process(&mut self) -> &mut Process {
         self.run.as_mut().expect("it runs")
     }

@@ -6,13 +6,14 @@ use std::sync::OnceLock;
 
 /// Builds `intercom-klaviyo` once, in the profile and target directory of the running test, and gives its path.
 ///
-/// Cargo builds a binary for the tests of its own package only, so the tests of another package have to ask for it.
+/// Cargo builds a binary for the tests of its own package only, so the tests of another package have to ask for it. With
+/// `BINARY_UNDER_TEST` set, that one is tested instead.
 ///
 /// # Panics
 /// When it does not build.
 pub fn path() -> &'static Path {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
-    BUILT.get_or_init(build)
+    BUILT.get_or_init(|| std::env::var_os("BINARY_UNDER_TEST").map_or_else(build, PathBuf::from))
 }
 
 /// The workspace's directory.

@@ -27,16 +27,19 @@ use workspace::WorkspaceBook;
 /// Most rows that one write to the store concerns: webhooks wait for the same store, and must not wait for a whole batch.
 const PIECE: usize = 200;
 
-/// Most messages in a small batch.
-const SMALL_BATCH: usize = 100;
+/// Most messages in a small batch: few enough to go singly.
+const SMALL_BATCH: usize = domain::delivery::FEW;
+
+/// How soon a worker looks again that may not take a large batch and has no room for single events.
+const LOOK_AGAIN: Duration = Duration::from_millis(200);
 
 /// How a consumer works.
 #[derive(Clone, Debug)]
 pub struct ConsumerOptions {
     /// Most messages in a large batch.
     pub max_messages: usize,
-    /// How many batches may be large at the same time; the others are small. Bounds memory: two are enough to keep Klaviyo's
-    /// bulk endpoint at its limit, and the rest keeps single events moving when one batch meets a slow contact.
+    /// How many batches may be large at the same time; the others are small and go singly. Bounds memory: two are enough to keep
+    /// Klaviyo's bulk endpoint at its limit, and the rest keeps events moving when a large batch meets a slow contact.
     pub large_batches: usize,
     /// Most bytes of messages in a step: bounds memory.
     pub max_bytes: usize,
@@ -129,7 +132,11 @@ impl<S: ConsumerStore, I: Intercom, K: Klaviyo, C: Clock, J: Jitter> Consumer<S,
     pub async fn step(&self, lane: Lane) -> StepReport {
         let options = &self.options;
         let large = self.large_batch();
-        let most = if large.is_some() { options.max_messages } else { options.max_messages.min(SMALL_BATCH) };
+        let most = if large.is_some() { options.max_messages } else { SMALL_BATCH };
+        // A small batch in bulk would waste one of Klaviyo's few bulk requests: it goes singly, or not now.
+        if large.is_none() && (lane == Lane::History || (self.deps.klaviyo.room().single_now as usize) < most) {
+            return StepReport { claimed: 0, finished: 0, next_wake: Some(self.after(LOOK_AGAIN)) };
+        }
         let claimed = match self.deps.store.claim(lane, most, options.max_bytes, options.hide).await {
             Ok(claimed) => claimed,
             Err(error) => return self.store_failed("claim messages", &error),

@@ -74,7 +74,7 @@ pub enum Route {
 }
 
 /// Up to this many events go singly: they are answered one by one, and a refusal concerns one.
-const FEW: usize = 10;
+pub const FEW: usize = 10;
 
 /// Few events go singly unless only bulk has room. History is bulk's from two events on, to leave the single endpoint to live
 /// traffic.

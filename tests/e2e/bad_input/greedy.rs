@@ -16,10 +16,6 @@ fn head(length: &str) -> String {
     format!("POST {HOOK} HTTP/1.1\r\nhost: x\r\nx-hub-signature: sha1={}\r\n{length}\r\n\r\n", "0".repeat(40))
 }
 
-fn peak(world: &mut World) -> u64 {
-    world.process().peak_memory_kib()
-}
-
 #[test]
 fn a_body_over_6_mb_is_refused_and_one_of_6_mb_is_not() {
     let world = World::start();
@@ -36,8 +32,8 @@ fn a_body_over_6_mb_is_refused_and_one_of_6_mb_is_not() {
 
 #[test]
 fn a_claim_of_100_gb_is_refused_without_reading() {
-    let mut world = World::start();
-    let before = peak(&mut world);
+    let world = World::start();
+    let before = world.peak_memory_kib();
     // The second one is larger than a length can be, and no HTTP any more.
     for (claimed, answers) in [("100000000000", 413..414), ("18446744073709551615", 400..500)] {
         let mut connection = Connection::open(world.address()).expect("it listens");
@@ -47,15 +43,15 @@ fn a_claim_of_100_gb_is_refused_without_reading() {
         let answer = connection.answer(false).expect("an answer");
         assert!(answers.contains(&answer.status), "{claimed}: {}", answer.status);
     }
-    assert!(peak(&mut world) < before + 4_096, "nothing was reserved for it");
+    assert!(world.peak_memory_kib() < before + 4_096, "nothing was reserved for it");
     assert_eq!(world.count("accepted"), 0);
     world.finish();
 }
 
 #[test]
 fn chunks_without_end_are_cut_off() {
-    let mut world = World::start();
-    let before = peak(&mut world);
+    let world = World::start();
+    let before = world.peak_memory_kib();
     let mut stream = TcpStream::connect(world.address()).expect("it listens");
     stream.set_write_timeout(Some(Duration::from_secs(10))).expect("is set");
     stream.set_read_timeout(Some(Duration::from_secs(10))).expect("is set");
@@ -71,15 +67,15 @@ fn chunks_without_end_are_cut_off() {
     let _ = stream.read_to_string(&mut answer);
     let cut = sent < 64 * 1024 * 1024;
     assert!(cut || answer.starts_with("HTTP/1.1 413"), "{sent} bytes were taken: {answer:?}");
-    assert!(peak(&mut world) < before + 16 * 1_024, "no more than one body is held");
+    assert!(world.peak_memory_kib() < before + 16 * 1_024, "no more than one body is held");
     assert_eq!(world.count("accepted"), 0);
     world.finish();
 }
 
 #[test]
 fn three_hundred_that_dribble_keep_nobody_waiting() {
-    let mut world = World::start();
-    let before = peak(&mut world);
+    let world = World::start();
+    let before = world.peak_memory_kib();
     let mut dribblers: Vec<TcpStream> = (0..300)
         .map(|n| {
             let mut stream = TcpStream::connect(world.address()).expect("it listens");
@@ -106,7 +102,7 @@ fn three_hundred_that_dribble_keep_nobody_waiting() {
         slowest = slowest.max(began.elapsed());
     }
     assert!(slowest < Duration::from_secs(1), "a real notification waited {slowest:?}");
-    assert!(peak(&mut world) < before + 32 * 1_024, "{} KiB", peak(&mut world));
+    assert!(world.peak_memory_kib() < before + 32 * 1_024, "{} KiB", world.peak_memory_kib());
     // In the end they are all thrown out.
     until("the dribblers are cut off", Duration::from_secs(40), || {
         dribblers.retain_mut(|stream| stream.write_all(b"x").is_ok());

@@ -132,12 +132,8 @@ impl StandIns {
 
     fn config(&self, limits: Limits) -> ClientConfig {
         let defaults = SandboxConfig::default();
-        let mut config = ClientConfig::new(
-            &self.intercom,
-            defaults.access_token.into(),
-            &self.klaviyo,
-            defaults.klaviyo_key.into(),
-        );
+        let mut config =
+            ClientConfig::new(&self.intercom, defaults.access_token.into(), &self.klaviyo, defaults.klaviyo_key.into());
         config.limits = limits;
         config
     }
@@ -158,7 +154,8 @@ async fn client_only() -> anyhow::Result<Line> {
     let rules = Rules::default();
     let directory = Directory::default();
     let people: Vec<Contact> = stand_ins.contacts.iter().enumerate().map(|(n, id)| person(id, n)).collect();
-    let mapping = Mapping { rules: &rules, directory: &directory, app_url: "https://app.intercom.com", origin: Origin::Live };
+    let mapping =
+        Mapping { rules: &rules, directory: &directory, app_url: "https://app.intercom.com", origin: Origin::Live };
     let started = Instant::now();
     for batch in 0..EVENTS / 1_000 {
         let events: Vec<PreparedEvent> = (0..1_000)
@@ -181,7 +178,9 @@ fn person(id: &str, n: usize) -> Contact {
 }
 
 fn event(mapping: &Mapping<'_>, body: &[u8], person: &Contact) -> Option<PreparedEvent> {
-    let Ok(Call::Notification(notification)) = read(Verified::from_queue(SignatureScheme::Hub, body)) else { return None };
+    let Ok(Call::Notification(notification)) = read(Verified::from_queue(SignatureScheme::Hub, body)) else {
+        return None;
+    };
     let context = Context { workspace: WORKSPACE, rules: mapping.rules, now: Timestamp::now() };
     let activity = from_notification(&context, &notification).into_iter().find_map(|finding| match finding {
         Finding::Event(activity) => Some(activity),

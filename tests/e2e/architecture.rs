@@ -55,8 +55,20 @@ fn arrows_point_down() {
 #[test]
 fn the_domain_has_no_io_and_the_app_no_runtime() {
     const IO: [&str; 14] = [
-        "tokio", "reqwest", "hyper", "axum", "rusqlite", "aws-config", "aws-sdk-sqs", "aws-sdk-dynamodb", "rand", "getrandom",
-        "chrono", "futures-util", "tracing", "async-trait",
+        "tokio",
+        "reqwest",
+        "hyper",
+        "axum",
+        "rusqlite",
+        "aws-config",
+        "aws-sdk-sqs",
+        "aws-sdk-dynamodb",
+        "rand",
+        "getrandom",
+        "chrono",
+        "futures-util",
+        "tracing",
+        "async-trait",
     ];
     const RUNTIME: [&str; 8] =
         ["tokio", "reqwest", "hyper", "axum", "rusqlite", "aws-config", "aws-sdk-sqs", "aws-sdk-dynamodb"];

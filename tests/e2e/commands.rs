@@ -86,8 +86,10 @@ fn doctor_finds_a_healthy_set_up_healthy() {
     let ended = world.execute(&["doctor", "--json"]);
     let found = json_of(&ended);
     assert_eq!((ended.code, &found["good"]), (Some(0), &json!(true)), "{found:#}");
-    let names: Vec<&str> = found["checks"].as_array().expect("a list").iter().filter_map(|check| check["name"].as_str()).collect();
-    for wanted in ["Intercom token", "Klaviyo key", "data directory", "clock against Intercom", "clock against Klaviyo"] {
+    let names: Vec<&str> =
+        found["checks"].as_array().expect("a list").iter().filter_map(|check| check["name"].as_str()).collect();
+    for wanted in ["Intercom token", "Klaviyo key", "data directory", "clock against Intercom", "clock against Klaviyo"]
+    {
         assert!(names.contains(&wanted), "{wanted} is not among {names:?}");
     }
     let klaviyo = world.sandbox.klaviyo();
@@ -200,7 +202,8 @@ fn the_sandbox_prints_what_points_run_at_it() {
     let webhook = format!("http://127.0.0.1:{port}/webhooks/intercom");
     let mut vendors = Process::start(&mut world.command(&["sandbox", "--webhook-url", &webhook]));
     vendors.line("# Notifications go to ");
-    let names = ["INTERCOM_API_URL", "INTERCOM_CLIENT_SECRET", "INTERCOM_ACCESS_TOKEN", "KLAVIYO_API_URL", "KLAVIYO_API_KEY"];
+    let names =
+        ["INTERCOM_API_URL", "INTERCOM_CLIENT_SECRET", "INTERCOM_ACCESS_TOKEN", "KLAVIYO_API_URL", "KLAVIYO_API_KEY"];
     for name in names {
         world.unset(name);
         let value = vendors.line(&format!("export {name}="));
@@ -216,7 +219,8 @@ fn the_sandbox_prints_what_points_run_at_it() {
     world.run();
     let act = |action: Value| {
         let body = action.to_string();
-        let answer = request(&intercom, "POST", "/_sandbox/act", &[("content-type", "application/json")], body.as_bytes());
+        let answer =
+            request(&intercom, "POST", "/_sandbox/act", &[("content-type", "application/json")], body.as_bytes());
         let answer = answer.expect("it answers");
         assert_eq!(answer.status, 200, "{}", answer.text());
         answer.json()[0]["id"].as_str().expect("an id").to_owned()

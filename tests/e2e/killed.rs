@@ -102,7 +102,8 @@ impl Shop<'_> {
             self.expect("Created Ticket", format!("ticket-created:{}", created.id), first.at, &email);
             self.expect("Submitted Ticket", format!("ticket-submitted:{}:{}", created.id, first.id), first.at, &email);
             self.time = first.at + 1;
-            let resolved = self.intercom.at(self.time).set_ticket_state(&created.id, Category::Resolved).expect("moves");
+            let resolved =
+                self.intercom.at(self.time).set_ticket_state(&created.id, Category::Resolved).expect("moves");
             let part = resolved.parts.iter().find(|part| part.state.is_some()).expect("a state part").clone();
             self.expect("Resolved Ticket", format!("ticket-resolved:{}:{}", created.id, part.id), part.at, &email);
             return bodies([created, resolved]);
@@ -192,7 +193,8 @@ fn killed_again_and_again_nothing_is_lost_and_nothing_doubled() {
         "{accepted} accepted, {answered} answered 200, {unanswered} never answered"
     );
     assert_eq!((&status["dead"], &status["parked"]), (&0.into(), &0.into()), "{status}");
-    let sent: u64 = status["metrics"].as_array().expect("a list").iter().filter_map(|one| one["delivered"].as_u64()).sum();
+    let sent: u64 =
+        status["metrics"].as_array().expect("a list").iter().filter_map(|one| one["delivered"].as_u64()).sum();
     assert_eq!(sent, shop.expected.len() as u64, "each event is counted once: {status}");
     world.finish();
 }

@@ -21,8 +21,7 @@ fn twenty_thousand_queued_notifications_and_large_bodies_stay_below_64_mib() {
     let klaviyo = world.sandbox.klaviyo().clone();
     klaviyo.set_keep(Keep::KeysOnly);
     klaviyo.faults().push(Fault::forever(Matcher::path("/api/"), FaultKind::html(503)));
-    let contacts: Vec<String> =
-        (0..50_u8).map(|n| world.customer(&format!("Customer {}{}", char::from(b'a' + n / 26), char::from(b'a' + n % 26)))).collect();
+    let contacts: Vec<String> = (0..50_u8).map(|n| world.customer(&format!("Customer Nr{n:04}"))).collect();
     let started = world.now() - 600;
     // As long as a real one.
     let padding = json!({ "padding": "Hello from the test. ".repeat(110) });
@@ -53,8 +52,10 @@ fn twenty_thousand_queued_notifications_and_large_bodies_stay_below_64_mib() {
     let after_small = world.peak_memory_kib();
     let text = "Hello from the test. ".repeat(7_000);
     let parts: Vec<_> = (0..20)
-        .map(|n| json!({ "id": n.to_string(), "part_type": "comment", "body": text, "created_at": started,
-            "author": { "type": "user", "id": contacts[0] } }))
+        .map(|n| {
+            json!({ "id": n.to_string(), "part_type": "comment", "body": text, "created_at": started,
+            "author": { "type": "user", "id": contacts[0] } })
+        })
         .collect();
     let next_large = AtomicUsize::new(0);
     std::thread::scope(|scope| {
@@ -83,6 +84,9 @@ fn twenty_thousand_queued_notifications_and_large_bodies_stay_below_64_mib() {
     assert_eq!(status["delivered"], QUEUED + LARGE, "{status}");
     assert_eq!(klaviyo.event_count(), QUEUED + LARGE);
     let peak = world.peak_memory_kib();
-    assert!(peak < LIMIT_KIB, "{peak} KiB at its peak, {queued} KiB before delivery, {after_small} KiB before the large bodies, {idle} KiB at first");
+    assert!(
+        peak < LIMIT_KIB,
+        "{peak} KiB at its peak, {queued} KiB before delivery, {after_small} KiB before the large bodies, {idle} KiB at first"
+    );
     world.finish();
 }

@@ -127,7 +127,9 @@ fn conversation_events_say_what_the_agreement_lists() {
             "Conversation Part Count": reply.properties["Conversation Part Count"],
         }),
     );
-    assert!(reply.properties["Assigned Admin Name"].is_string() && reply.properties["Assigned Admin Email"].is_string());
+    assert!(
+        reply.properties["Assigned Admin Name"].is_string() && reply.properties["Assigned Admin Email"].is_string()
+    );
     let read = world.event(&format!("conversation-read:{id}:{}", part(&replied)));
     assert_eq!(read.time, start + 130);
     let rated = world.event(&format!("conversation-rated:{id}:{}", start + 140));

@@ -49,7 +49,10 @@ fn blank_variables_are_refused_by_name() {
 #[test]
 fn settings_are_refused_by_name_with_the_nearest_known_one() {
     refuses(&[("SETTINGS", "histori_days = 3")], &["histori_days", "history_days"]);
-    refuses(&[("SETTINGS", r#"{"metrics":{"red_conversation":true}}"#)], &["red_conversation", "metrics.read_conversation"]);
+    refuses(
+        &[("SETTINGS", r#"{"metrics":{"red_conversation":true}}"#)],
+        &["red_conversation", "metrics.read_conversation"],
+    );
     refuses(&[("SETTINGS", r#"metric_prefix = 7"#)], &["metric_prefix", "7"]);
     refuses(&[("SETTINGS", r#"{"reconcile_interval_seconds": -1}"#)], &["reconcile_interval_seconds", "-1"]);
     refuses(&[("SETTINGS", "/nowhere/settings.toml")], &["/nowhere/settings.toml"]);
@@ -125,8 +128,13 @@ fn the_api_wants_the_token_and_the_rest_does_not() {
         let method = if path.ends_with("/replay") || path.ends_with("/discard") { "POST" } else { "GET" };
         request(world.address(), method, path, headers, b"").expect("it answers").status
     };
-    let api =
-        ["/api/status", "/api/dead-letters", "/api/events/recent", "/api/dead-letters/1/replay", "/api/dead-letters/1/discard"];
+    let api = [
+        "/api/status",
+        "/api/dead-letters",
+        "/api/events/recent",
+        "/api/dead-letters/1/replay",
+        "/api/dead-letters/1/discard",
+    ];
     for path in api {
         assert_eq!(ask(path, &[]), 401, "{path}");
         for wrong in ["Bearer ", "Bearer wrong", "Basic Y29uc29sZQ==", TOKEN, &format!("Bearer {TOKEN}x")] {

@@ -339,7 +339,8 @@ impl World {
         let profiles = self.sandbox.klaviyo().profiles();
         let text = |value: Option<&Value>| value.and_then(Value::as_str).map(str::to_owned);
         for profile in &profiles {
-            let names = [text(profile.attributes.get("last_name")), profile.email.clone(), profile.phone_number.clone()];
+            let names =
+                [text(profile.attributes.get("last_name")), profile.email.clone(), profile.phone_number.clone()];
             self.private.extend(names.into_iter().flatten());
         }
         for ended in &self.ended {

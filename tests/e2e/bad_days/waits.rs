@@ -45,7 +45,11 @@ fn nothing_is_sent_before_the_wait_is_over_and_then_one_goes_first() {
     let after = &requests[refused + 1..];
     let (told, probe, second) = (requests[refused].at_ms, after[0].at_ms, after[1].at_ms);
     assert!(probe - SLOW >= told + i64::from(WAIT) * 1_000, "asked again {} ms after the refusal", probe - SLOW - told);
-    assert!(second - SLOW >= probe - 50, "the second left {} ms before the first was answered", probe - (second - SLOW));
+    assert!(
+        second - SLOW >= probe - 50,
+        "the second left {} ms before the first was answered",
+        probe - (second - SLOW)
+    );
     assert_eq!(requests.iter().filter(|request| request.status == 429).count(), 1);
     assert_eq!(world.status()["throttled_until"], Value::Null);
     world.finish();
@@ -75,7 +79,11 @@ fn an_hour_is_kept_over_a_restart_and_costs_no_attempts() {
     };
     quiet(&world);
     for kill in [true, false] {
-        if kill { world.kill() } else { world.stop() }
+        if kill {
+            world.kill()
+        } else {
+            world.stop()
+        }
         world.run();
         assert!((told - 2..=told + 2).contains(&until(&world)), "the told wait is kept with the state");
         world.sandbox.intercom().start_conversation(&ada, "one more").expect("starts");

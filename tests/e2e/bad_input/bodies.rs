@@ -76,7 +76,8 @@ fn what_is_unknown_is_skipped_and_counted_under_its_name() {
             "ticket_state": "teleported", "previous_ticket_state": "submitted", "created_at": now }] },
     });
     let mut other_workspace: Value =
-        serde_json::from_slice(&world.notification("conversation.user.created", &conversation("79", &ada, now))).expect("JSON");
+        serde_json::from_slice(&world.notification("conversation.user.created", &conversation("79", &ada, now)))
+            .expect("JSON");
     other_workspace["app_id"] = json!("somebody-else");
     let bodies = [
         world.notification("conversation.quantum.entangled", &conversation("76", &ada, now)),
@@ -168,7 +169,10 @@ fn an_unknown_contact_does_not_hold_up_the_others() {
     let mut world = World::start();
     let ada = world.customer("Ada Byron");
     let now = world.now() - 60;
-    assert_eq!(world.notify("conversation.user.created", &conversation("1", "6f0000000000000000000000", now)).status, 200);
+    assert_eq!(
+        world.notify("conversation.user.created", &conversation("1", "6f0000000000000000000000", now)).status,
+        200
+    );
     assert_eq!(world.notify("conversation.user.created", &conversation("2", &ada, now)).status, 200);
     tests::wait::until("the other one is there", Duration::from_secs(10), || {
         world.has_event("conversation-created:2").then_some(())

@@ -44,7 +44,10 @@ fn only_the_right_signature_over_the_raw_bytes_is_let_in() {
     assert_eq!(world.post_with(&[("x-body-signature", "sha1=00")], &body).status, 401, "wrong lifecycle signature");
     assert_eq!(world.count("accepted"), 0, "what was refused is not counted");
 
-    assert_eq!(world.post_with(&[("X-Hub-Signature", &right.replace(digits, &digits.to_uppercase()))], &body).status, 200);
+    assert_eq!(
+        world.post_with(&[("X-Hub-Signature", &right.replace(digits, &digits.to_uppercase()))], &body).status,
+        200
+    );
     world.wait_for_events(1, SOON);
     let lines = world.process().stderr().lines().filter(|line| line.contains("refused")).count();
     assert!(lines < 10, "at most a line a second: {lines}");
@@ -69,9 +72,8 @@ fn with_both_headers_the_hub_signature_decides() {
 fn lifecycle_calls_are_answered_and_never_become_events() {
     let mut world = World::start();
     let ada = world.customer("Ada Byron");
-    let call = |body: &[u8]| {
-        world.post_with(&[("x-body-signature", &sign_lifecycle(body, "sandbox-client-secret"))], body)
-    };
+    let call =
+        |body: &[u8]| world.post_with(&[("x-body-signature", &sign_lifecycle(body, "sandbox-client-secret"))], body);
     let health = call(br#"{"workspace_id":"sandbox1"}"#);
     assert_eq!((health.status, health.json()), (200, json!({ "state": "OK" })));
     assert_eq!(call(br#"{"app_id":"sandbox1"}"#).status, 200);

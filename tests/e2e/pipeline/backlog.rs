@@ -19,7 +19,8 @@ fn pile_up(world: &mut World, first: usize, count: usize) {
     let started = world.now() - 600;
     for number in first..first + count {
         let contact = &contacts[number % contacts.len()];
-        let body = world.notification("conversation.user.created", &conversation(&number.to_string(), contact, started));
+        let body =
+            world.notification("conversation.user.created", &conversation(&number.to_string(), contact, started));
         let signature = world.signature(&body);
         let answer = connection.send("POST", HOOK, &[("x-hub-signature", &signature)], &body).expect("it answers");
         assert_eq!(answer.status, 200);

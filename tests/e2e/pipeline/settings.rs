@@ -47,10 +47,8 @@ fn contacts_that_the_settings_leave_out_are_skipped() {
         world.private(email);
     }
     let staff = intercom.add_contact(ContactSpec::user("boss@eu.staff.sandbox-shop.co", "The Boss"));
-    let lead = intercom.add_contact(ContactSpec {
-        role: Role::Lead,
-        ..ContactSpec::user("lead@customers.sandbox-shop.co", "A Lead")
-    });
+    let lead = intercom
+        .add_contact(ContactSpec { role: Role::Lead, ..ContactSpec::user("lead@customers.sandbox-shop.co", "A Lead") });
     let tagged = world.customer("Bruno Costa");
     intercom.tag_contact(&tagged, "vip").expect("is tagged");
     for contact in [&wanted, &staff, &lead, &tagged] {
@@ -61,9 +59,12 @@ fn contacts_that_the_settings_leave_out_are_skipped() {
     assert_eq!(events.len(), 1);
     assert_eq!(events[0].email.as_deref(), Some("ada.byron@customers.sandbox-shop.co"));
     for rule in ["e-mail domain", "not identified", "tag"] {
-        assert!(status["skipped"].as_object().is_some_and(|skipped| {
-            skipped.keys().any(|reason| reason.contains("left out") && reason.ends_with(rule))
-        }), "{rule}: {status}");
+        assert!(
+            status["skipped"].as_object().is_some_and(|skipped| {
+                skipped.keys().any(|reason| reason.contains("left out") && reason.ends_with(rule))
+            }),
+            "{rule}: {status}"
+        );
     }
     assert_eq!(status["delivered"], 1, "{status}");
     world.finish();

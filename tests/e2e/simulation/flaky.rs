@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use app::fakes::MemoryStore;
 use app::ports::{
-    Accepted, Cache, Claim, ClaimOutcome, Claimed, Document, Documents, Inbox, Lane, Ledger, ParkedMessage, ParkedMessages,
-    Settlement, StoreError, StoreResult, WorkQueue,
+    Accepted, Cache, Claim, ClaimOutcome, Claimed, Document, Documents, Inbox, Lane, Ledger, ParkedMessage,
+    ParkedMessages, Settlement, StoreError, StoreResult, WorkQueue,
 };
 use domain::{ContactId, MessageId};
 use jiff::Timestamp;

@@ -62,12 +62,11 @@ pub(crate) fn fact(kind: Kind, contact: &str, n: usize, at: i64) -> Fact {
             ],
         ),
         Kind::TicketReply => {
-            let ticket = ticket_item(&conversation, contact, at, &[state_part(n, 0, "submitted", "submitted", at - 90)]);
+            let ticket =
+                ticket_item(&conversation, contact, at, &[state_part(n, 0, "submitted", "submitted", at - 90)]);
             let item = json!({ "type": "ticket_ticket_part", "ticket": ticket, "ticket_part": comment(&format!("6{n:05}"), contact, at) });
-            let keys = vec![
-                key(format!("ticket-replied:6{n:05}")),
-                key(format!("ticket-submitted:{conversation}:5{n:05}0")),
-            ];
+            let keys =
+                vec![key(format!("ticket-replied:6{n:05}")), key(format!("ticket-submitted:{conversation}:5{n:05}0"))];
             ("ticket.contact.replied", item, keys)
         }
         Kind::Ping => ("ping", json!({ "type": "ping", "message": "hello" }), vec![]),
@@ -79,7 +78,12 @@ pub(crate) fn fact(kind: Kind, contact: &str, n: usize, at: i64) -> Fact {
 
 /// The webhook that tells of a contact's change.
 pub(crate) fn contact_changed(contact: &str, email: Option<&str>, n: usize, at: i64) -> Vec<u8> {
-    notification("contact.user.updated", json!({ "type": "contact", "id": contact, "role": "user", "email": email }), n, at)
+    notification(
+        "contact.user.updated",
+        json!({ "type": "contact", "id": contact, "role": "user", "email": email }),
+        n,
+        at,
+    )
 }
 
 fn notification(topic: &str, item: Value, n: usize, at: i64) -> Vec<u8> {

@@ -260,7 +260,12 @@ impl World {
     }
 }
 
-fn new_consumer(clock: &ManualClock, store: &FlakyStore, intercom: &FakeIntercom, klaviyo: &FakeKlaviyo) -> SimConsumer {
+fn new_consumer(
+    clock: &ManualClock,
+    store: &FlakyStore,
+    intercom: &FakeIntercom,
+    klaviyo: &FakeKlaviyo,
+) -> SimConsumer {
     let deps = Deps {
         store: store.clone(),
         intercom: intercom.clone(),

@@ -37,9 +37,8 @@ pub(super) fn check(log: &str, private: &[String]) {
 fn holds_word(line: &str, word: &str) -> bool {
     let (line, word) = (line.to_lowercase(), word.to_lowercase());
     let inside = |c: Option<char>| c.is_some_and(char::is_alphanumeric);
-    line.match_indices(&word).any(|(at, _)| {
-        !inside(line[..at].chars().next_back()) && !inside(line[at + word.len()..].chars().next())
-    })
+    line.match_indices(&word)
+        .any(|(at, _)| !inside(line[..at].chars().next_back()) && !inside(line[at + word.len()..].chars().next()))
 }
 
 #[test]

@@ -82,7 +82,8 @@ fn judge(status: &Value) -> Result<(), String> {
     let number = |name: &str| status[name].as_u64().ok_or_else(|| format!("no {name} in {status}"));
     let mut skipped = 0;
     for (reason, count) in status["skipped"].as_object().ok_or("skipped is no object")? {
-        skipped += count.as_u64().filter(|_| !reason.is_empty()).ok_or_else(|| format!("skipped {reason:?}: {count}"))?;
+        skipped +=
+            count.as_u64().filter(|_| !reason.is_empty()).ok_or_else(|| format!("skipped {reason:?}: {count}"))?;
     }
     let sum = number("delivered")? + skipped + number("parked")? + number("dead")? + number("in_flight")?;
     let accepted = number("accepted")?;

@@ -50,12 +50,13 @@ fn main() -> anyhow::Result<()> {
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let pinned = pin(std::process::id(), 0);
-    let mut lines = Vec::new();
-    lines.push(runtime.block_on(client_only())?);
-    lines.push(memory_line());
-    lines.push(runtime.block_on(whole(Store::Memory))?);
-    lines.push(runtime.block_on(whole(Store::Sqlite))?);
-    lines.push(runtime.block_on(limited())?);
+    let lines = [
+        runtime.block_on(client_only())?,
+        memory_line(),
+        runtime.block_on(whole(Store::Memory))?,
+        runtime.block_on(whole(Store::Sqlite))?,
+        runtime.block_on(limited())?,
+    ];
     let cores = if pinned { "product on one core, stand-in on the other" } else { "NOT pinned" };
     print(&format!("delivery ({cores})"), &lines)?;
     Ok(())

@@ -96,7 +96,7 @@ impl Shop<'_> {
         let (contact, email) = self.contacts[number % self.contacts.len()].clone();
         self.time += 1;
         let intercom = self.intercom.at(self.time);
-        if number % 3 == 0 {
+        if number.is_multiple_of(3) {
             let created = intercom.create_ticket(&contact, "Order problem", "Wrong size").expect("is made");
             let first = created.parts.iter().find(|part| part.state.is_some()).expect("a state part").clone();
             self.expect("Created Ticket", format!("ticket-created:{}", created.id), first.at, &email);

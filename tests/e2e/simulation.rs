@@ -105,3 +105,22 @@ fn a_duplicate_before_the_owner_of_the_event_does_not_lose_it() {
         Op::Wait { seconds: 1 },
     ]);
 }
+
+/// Contact 1 has no address at first. Its next event after it got one brings along what waited, without a `contact.*` notification
+/// and without the sweep.
+#[test]
+fn a_later_event_releases_what_is_parked() {
+    let mut world = World::new();
+    world.apply(&Op::Webhook { kind: ops::Kind::Created, contact: 1 });
+    for _ in 0..6 {
+        world.apply(&Op::Step);
+        world.apply(&Op::Wait { seconds: 25 });
+    }
+    assert_eq!(world.parked(), 1);
+    world.apply(&Op::ChangeEmail { contact: 1 });
+    world.apply(&Op::Webhook { kind: ops::Kind::Reply, contact: 1 });
+    world.apply(&Op::Step);
+    assert_eq!(world.parked(), 0);
+    world.assert_laws();
+    world.heal_and_finish();
+}

@@ -1,6 +1,7 @@
 //! Delivery decisions: where a message goes once its events have a fate, how a refused bulk request is cut down, when a
 //! contact is asked for again, what a refusal may say.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use crate::klaviyo::ApiError;
@@ -143,19 +144,19 @@ fn points_at(errors: &[ApiError], field: &str) -> bool {
 /// Longest reason, in characters.
 const MAX_REASON_CHARS: usize = 300;
 
-/// A refusal in one sentence for people, without personal data: `private` values are masked wherever they stand, and so is
-/// everything that looks like an address or a phone number.
-pub fn refusal(vendor: &str, status: u16, errors: &[ApiError], private: &[&str]) -> String {
+/// A refusal in one sentence for people, without personal data: every text that the event carried is masked, whole and word by
+/// word, and so is everything that looks like an address, a phone number or a key.
+pub fn refusal(vendor: &str, status: u16, errors: &[ApiError], sent: &[String]) -> String {
     let mut reason = format!("{vendor} refused it with {status}");
     if let Some(error) = errors.first() {
         let said = error.detail.as_deref().or(error.title.as_deref()).or(error.code.as_deref());
         if let Some(said) = said {
             reason.push_str(": ");
-            reason.push_str(&redact(said, private));
+            reason.push_str(&redact(&crate::text::cut_chars(said, MAX_REASON_CHARS), sent));
         }
         if let Some(pointer) = &error.pointer {
             reason.push_str(" (at ");
-            reason.push_str(&redact(pointer, private));
+            reason.push_str(&redact(pointer, &[]));
             reason.push(')');
         }
     }
@@ -164,15 +165,48 @@ pub fn refusal(vendor: &str, status: u16, errors: &[ApiError], private: &[&str])
 
 const MASK: &str = "[hidden]";
 
-/// Masks the given values, and every word that could be an address, a phone number or a long number.
-pub fn redact(text: &str, private: &[&str]) -> String {
+/// Fewer digits are a count, a status, a year.
+const MIN_PHONE_DIGITS: usize = 6;
+
+/// Shorter words say nothing about anybody, and masking them would leave no sentence.
+const MIN_WORD_CHARS: usize = 3;
+
+/// Masks the given texts wherever they stand, every word of them, and every word that could be an address, a phone number, a long
+/// number or a key.
+pub fn redact(text: &str, sent: &[String]) -> String {
     let mut masked = text.to_owned();
-    let mut values: Vec<&str> = private.iter().copied().filter(|value| value.len() >= 2).collect();
+    let mut values: Vec<&str> = sent.iter().map(|value| value.trim()).filter(|value| value.len() > 3).collect();
     values.sort_by_key(|value| std::cmp::Reverse(value.len()));
     for value in values {
         masked = replace_ignoring_case(&masked, value);
     }
-    mask_words(&masked)
+    let words = sent.iter().flat_map(|value| words(value)).map(str::to_lowercase).collect();
+    mask_words(&mask_numbers(&masked), &words)
+}
+
+/// Masks what could be a phone number as people write it, blanks and brackets included.
+fn mask_numbers(text: &str) -> String {
+    let belongs = |c: char| c.is_ascii_digit() || matches!(c, '+' | '(' | ')' | '-' | '.' | '/' | ' ');
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(start) = rest.find(|c: char| c.is_ascii_digit() || matches!(c, '+' | '(')) {
+        out.push_str(&rest[..start]);
+        rest = &rest[start..];
+        let end = rest.find(|c| !belongs(c)).unwrap_or(rest.len());
+        let run = rest[..end].trim_end();
+        if run.bytes().filter(u8::is_ascii_digit).count() >= MIN_PHONE_DIGITS {
+            out.push_str(MASK);
+        } else {
+            out.push_str(run);
+        }
+        rest = &rest[run.len()..];
+    }
+    out.push_str(rest);
+    out
+}
+
+fn words(text: &str) -> impl Iterator<Item = &str> {
+    text.split(|c: char| !c.is_alphanumeric()).filter(|word| word.chars().count() >= MIN_WORD_CHARS)
 }
 
 fn replace_ignoring_case(text: &str, value: &str) -> String {
@@ -188,16 +222,17 @@ fn replace_ignoring_case(text: &str, value: &str) -> String {
     out
 }
 
-fn mask_words(text: &str) -> String {
+fn mask_words(text: &str, private: &HashSet<String>) -> String {
     let mut out = String::with_capacity(text.len());
-    for word in text.split_inclusive(char::is_whitespace) {
-        let core = word.trim_end();
+    for token in text.split_inclusive(char::is_whitespace) {
+        let core = token.trim_end();
         let digits = core.bytes().filter(u8::is_ascii_digit).count();
-        if core.contains('@') || digits >= 6 {
+        let looks_private = core.contains('@') || core.contains("pk_") || digits >= MIN_PHONE_DIGITS;
+        if looks_private || (core != MASK && words(core).any(|word| private.contains(&word.to_lowercase()))) {
             out.push_str(MASK);
-            out.push_str(&word[core.len()..]);
+            out.push_str(&token[core.len()..]);
         } else {
-            out.push_str(word);
+            out.push_str(token);
         }
     }
     out
@@ -300,11 +335,12 @@ mod tests {
     #[test]
     fn refusals_hide_personal_data() {
         let errors = [ApiError {
-            detail: Some("Invalid email ANN@shop.test for Ann Smith, call +1 (415) 5550199 or 4155550199".to_owned()),
+            detail: Some("Invalid email ANN@shop.test for Ann Smith, call +1 (415) 555-01 99 or 4155550199, Smith has Plutonium, key pk_abc".to_owned()),
             ..ApiError::default()
         }];
-        let reason = refusal("Klaviyo", 400, &errors, &["ann@shop.test", "Ann Smith"]);
-        for secret in ["ann@", "ANN@", "Smith", "5550199"] {
+        let sent = ["ann@shop.test", "Ann Smith", "plutonium plan"].map(str::to_owned);
+        let reason = refusal("Klaviyo", 400, &errors, &sent);
+        for secret in ["ann@", "ANN@", "Ann", "Smith", "0199", "415", "555", "plutonium", "pk_"] {
             assert!(!reason.contains(secret), "{reason}");
         }
         assert!(reason.starts_with("Klaviyo refused it with 400: Invalid email [hidden]"), "{reason}");

@@ -7,6 +7,7 @@ use std::fmt;
 
 use jiff::Timestamp;
 use serde::Deserialize;
+use serde_json::Value;
 
 use crate::identity::Identity;
 use crate::ids::{ContactId, EventKey};
@@ -51,6 +52,15 @@ impl fmt::Debug for PreparedEvent {
     }
 }
 
+fn collect_texts(value: &Value, texts: &mut Vec<String>) {
+    match value {
+        Value::String(text) => texts.push(text.clone()),
+        Value::Array(items) => items.iter().for_each(|item| collect_texts(item, texts)),
+        Value::Object(members) => members.values().for_each(|member| collect_texts(member, texts)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
 const BULK_HEAD: &str = r#"{"data":{"type":"event-bulk-create-job","attributes":{"events-bulk-create":{"data":["#;
 const BULK_TAIL: &str = "]}}}}";
 const ELEMENT_HEAD: &str = r#"{"type":"event-bulk-create","attributes":{"profile":{"data":"#;
@@ -72,6 +82,18 @@ impl PreparedEvent {
     /// Bytes that the event adds to a bulk request.
     pub fn bulk_len(&self) -> usize {
         ELEMENT_HEAD.len() + self.profile.len() + ELEMENT_MIDDLE.len() + self.attributes.len() + ELEMENT_TAIL.len() + 1
+    }
+
+    /// Every text in the properties and the profile: what must not stand in a reason.
+    pub fn texts(&self) -> Vec<String> {
+        let mut texts = Vec::new();
+        let attributes = format!("{{{}}}", self.attributes);
+        let event: Value = serde_json::from_str(&attributes).unwrap_or_default();
+        let profile: Value = serde_json::from_str(&self.profile).unwrap_or_default();
+        for part in [event.get("properties"), profile.get("attributes")].into_iter().flatten() {
+            collect_texts(part, &mut texts);
+        }
+        texts
     }
 
     /// The profile object as JSON, for `explain`.

@@ -167,6 +167,11 @@ impl World {
         }
     }
 
+    /// How many messages wait for their contact.
+    pub(crate) fn parked(&self) -> u64 {
+        run(self.store.inner.books(), &self.clock).expect("books").parked
+    }
+
     /// Everything works again and everybody has an address: then every event is there, once, and nothing waits.
     pub(crate) fn heal_and_finish(&mut self) {
         self.klaviyo.set_trouble(None);

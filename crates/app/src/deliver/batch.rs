@@ -7,13 +7,13 @@ use std::time::Duration;
 use domain::activity::Activity;
 use domain::contact::Contact;
 use domain::delivery::EventFate;
-use domain::{Identity, KeyHash, Skip};
+use domain::{ContactId, Identity, KeyHash, Skip};
 use jiff::Timestamp;
 
 use super::reading::{self, MessagePlan};
 use super::settling::Outcome;
 use super::{Consumer, PIECE};
-use crate::ports::{Claim, ClaimOutcome, Claimed, Clock, ConsumerStore, Intercom, Jitter, Klaviyo, Lane};
+use crate::ports::{Claim, ClaimOutcome, Claimed, Clock, ConsumerStore, Intercom, Jitter, Klaviyo, Lane, StoreResult};
 
 /// An event on its way.
 pub(super) struct Work<'a> {
@@ -89,6 +89,7 @@ impl<S: ConsumerStore, I: Intercom, K: Klaviyo, C: Clock, J: Jitter> Consumer<S,
 
     /// Contacts that changed are asked for afresh, and those that can be identified now release what waited for them.
     async fn note_contact_changes(&self, plans: &mut [MessagePlan]) {
+        let merged = plans.iter().any(|plan| plan.topic == "contact.merged");
         let changed: Vec<_> = plans.iter_mut().filter_map(|plan| plan.changed_contact.take()).collect();
         if changed.is_empty() {
             return;
@@ -102,14 +103,37 @@ impl<S: ConsumerStore, I: Intercom, K: Klaviyo, C: Clock, J: Jitter> Consumer<S,
             .filter(|contact| domain::mapping::identity_of(contact, &self.rules).is_known())
             .map(|contact| contact.id.clone())
             .collect();
-        if known.is_empty() {
+        self.release(&known).await;
+        if merged {
+            self.look_at_parked_soon().await;
+        }
+    }
+
+    /// Puts what waited for these contacts back on the queue.
+    pub(super) async fn release(&self, contacts: &[ContactId]) {
+        if contacts.is_empty() {
             return;
         }
-        match self.deps.store.release(&known).await {
+        match self.deps.store.release(contacts).await {
             Ok(0) => {}
             Ok(released) => tracing::info!(released, "parked messages released: their contact is known now"),
-            // The sweep finds them within the hour.
             Err(error) => tracing::warn!(%error, "parked messages could not be released; the sweep will"),
+        }
+    }
+
+    /// A merge names the survivor only, so nobody knows which parked message it concerns: those that the sweep would look at next
+    /// are looked at now.
+    async fn look_at_parked_soon(&self) {
+        const LOOK_AT: usize = 50;
+        let looked_at = async {
+            let now = self.deps.clock.now();
+            for parked in self.deps.store.due(Timestamp::MAX, LOOK_AT).await? {
+                self.deps.store.recheck_at(&parked.id, now).await?;
+            }
+            StoreResult::Ok(())
+        };
+        if let Err(error) = looked_at.await {
+            tracing::warn!(%error, "parked messages are looked at later");
         }
     }
 

@@ -96,8 +96,26 @@ impl<S: ConsumerStore, I: Intercom, K: Klaviyo, C: Clock, J: Jitter> Consumer<S,
             .collect()
             .await;
         self.remember_people(&asked).await;
+        self.release_parked(&asked).await;
         people.extend(asked);
         people
+    }
+
+    /// A later event releases what waited for its contact: whoever was just found with an address, under the id that was asked for
+    /// and, after a merge, under the survivor's. If we die before it, the sweep does it.
+    async fn release_parked(&self, asked: &[(ContactId, Person)]) {
+        let mut found = Vec::new();
+        for (id, person) in asked {
+            if let Person::Known(contact) = person
+                && identity_of(contact, &self.rules).is_known()
+            {
+                found.push(id.clone());
+                if contact.id != *id {
+                    found.push(contact.id.clone());
+                }
+            }
+        }
+        self.release(&found).await;
     }
 
     /// Takes what the cache has; gives what is missing.

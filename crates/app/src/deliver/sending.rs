@@ -12,7 +12,7 @@ use futures_util::stream;
 use jiff::Timestamp;
 
 use super::Consumer;
-use super::batch::{Ready, State, WaitCause, Work};
+use super::batch::{State, WaitCause, Work};
 use super::workspace::{Ours, app_url};
 use crate::ports::{CallError, Claimed, Clock, ConsumerStore, Intercom, Jitter, Klaviyo, Lane};
 
@@ -190,9 +190,8 @@ impl<S: ConsumerStore, I: Intercom, K: Klaviyo, C: Clock, J: Jitter> Consumer<S,
                 self.without_phone(mapping, work, attempts).await;
             }
             Verdict::Refused(status, errors) => {
-                let reason = refusal("Klaviyo", status, &errors, &private_values(&work.state));
                 tracing::warn!(key = %work.activity.key, status, "Klaviyo refused an event");
-                work.end(EventFate::Dead(reason));
+                work.end(EventFate::Dead(refusal("Klaviyo", status, &errors, &texts(mapping, work))));
             }
             Verdict::Failed(error) => self.failed(work, &error, attempts),
         }
@@ -209,7 +208,7 @@ impl<S: ConsumerStore, I: Intercom, K: Klaviyo, C: Clock, J: Jitter> Consumer<S,
             Verdict::Taken => work.end(EventFate::Sent),
             Verdict::Duplicate => work.end(EventFate::Skipped(Skip::Duplicate)),
             Verdict::Refused(status, errors) => {
-                work.end(EventFate::Dead(refusal("Klaviyo", status, &errors, &private_values(&work.state))));
+                work.end(EventFate::Dead(refusal("Klaviyo", status, &errors, &event.texts())));
             }
             Verdict::Failed(error) => self.failed(work, &error, attempts),
         }
@@ -266,18 +265,6 @@ fn has_more_than_phone(state: &State) -> bool {
 }
 
 /// What must not stand in a reason.
-fn private_values(state: &State) -> Vec<&str> {
-    let State::Ready(ready) = state else { return Vec::new() };
-    let Ready { contact, identity } = ready.as_ref();
-    [
-        identity.email.as_deref(),
-        identity.phone.as_deref(),
-        identity.external_id.as_deref(),
-        contact.email.as_deref(),
-        contact.phone.as_deref(),
-        contact.name.as_deref(),
-    ]
-    .into_iter()
-    .flatten()
-    .collect()
+fn texts(mapping: &Mapping<'_>, work: &Work<'_>) -> Vec<String> {
+    prepare(mapping, work).map(|event| event.texts()).unwrap_or_default()
 }

@@ -70,7 +70,7 @@ fn ticket_topic<'a>(
         "ticket.admin.replied" => ticket_replies(context, item, Replier::Teammate),
         _ => Vec::new(),
     };
-    if ticket.first_state_part().is_none() {
+    if ticket.first_state_part().is_none() && ticket.ticket_parts_whole() {
         if findings.is_empty() {
             findings.push(Finding::Skip(ticket_without_states(topic)));
         }

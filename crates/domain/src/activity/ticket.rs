@@ -47,8 +47,10 @@ impl<'c> Context<'c> {
     /// Submitted, on hold and resolved, from the ticket's state parts. The topic never decides which state it is.
     pub(super) fn ticket_states<'a>(&self, ticket: &'a Item<'a>, which: States) -> Vec<Finding<'a>> {
         let parts = ticket.state_parts();
-        let Some(newest) = parts.len().checked_sub(1) else { return vec![Finding::Skip(Skip::NoState)] };
         let whole = ticket.ticket_parts_whole();
+        let Some(newest) = parts.len().checked_sub(1) else {
+            return vec![Finding::Skip(if whole { Skip::NoState } else { Skip::StateHistoryCut })];
+        };
         let since = match which {
             States::Since(Some(at)) => at.checked_sub(LOOK_BACK).ok(),
             States::Since(None) => Some(Timestamp::MAX),
@@ -58,9 +60,14 @@ impl<'c> Context<'c> {
             .iter()
             .enumerate()
             .filter(|(index, part)| *index == newest || since.is_none_or(|since| part.created_at.0 >= Some(since)))
-            .map(|(index, part)| self.ticket_state(ticket, part, whole && index == 0))
+            .map(|(index, part)| match self.ticket_state(ticket, part, whole && index == 0) {
+                // It may be the very first, which counts, or a later move, which does not: that is hidden.
+                Finding::Skip(Skip::SameState) if !whole && index == 0 => Finding::Skip(Skip::StateHistoryCut),
+                finding => finding,
+            })
             .collect();
-        if !whole && since.is_none() {
+        let said = |finding: &Finding<'_>| matches!(finding, Finding::Skip(Skip::StateHistoryCut));
+        if !whole && hides_states_since(ticket, since) && !findings.iter().any(said) {
             findings.push(Finding::Skip(Skip::StateHistoryCut));
         }
         findings
@@ -147,6 +154,12 @@ impl<'c> Context<'c> {
         }
         findings
     }
+}
+
+/// Whether a cut list may hide states that are asked for: the oldest part that is shown is younger than where the question begins.
+fn hides_states_since(ticket: &Item<'_>, since: Option<Timestamp>) -> bool {
+    let oldest = ticket.ticket_parts.items.iter().filter_map(|part| part.created_at.0).min();
+    since.is_none_or(|since| oldest.is_none_or(|oldest| oldest > since))
 }
 
 /// Whether the part was written while the ticket was still a conversation.

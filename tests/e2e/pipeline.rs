@@ -237,9 +237,11 @@ fn a_changed_address_does_not_double_an_event() {
     let started = intercom.start_conversation(&ada, "Where is my parcel?").expect("starts");
     world.wait_for_events(1, SOON);
     intercom.set_email(&ada, "countess@customers.sandbox-shop.co").expect("changes");
+    world.wait_until_quiet(SOON);
     // Klaviyo dedupes per profile: under the new address it would take the event a second time.
     intercom.redeliver(&started.notifications[0]);
     world.wait_until_quiet(SOON);
+    assert_eq!(world.sandbox.klaviyo().event_count(), 1);
     let second = intercom.start_conversation(&ada, "And the other one?").expect("starts");
     let events = world.wait_for_events(2, SOON);
     world.wait_until_quiet(SOON);

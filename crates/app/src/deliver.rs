@@ -58,7 +58,7 @@ impl Default for ConsumerOptions {
         Self {
             max_messages: 1_000,
             large_batches: 2,
-            max_bytes: 4 * 1024 * 1024,
+            max_bytes: 3 * 1024 * 1024,
             hide: Duration::from_secs(300),
             concurrency: 16,
             park_for: Duration::from_secs(30 * 24 * 3600),

@@ -67,6 +67,8 @@ impl Mapping<'_> {
         if self.origin == Origin::History {
             attributes.push_str(r#","backfill":true"#);
         }
+        // A thousand of them wait for their request at a time.
+        attributes.shrink_to_fit();
         PreparedEvent {
             key: activity.key.clone(),
             metric,

@@ -117,6 +117,7 @@ impl Mapping<'_> {
         }
         let mut json = fields.finish();
         json.push('}');
+        json.shrink_to_fit();
         json
     }
 

@@ -124,3 +124,26 @@ fn a_later_event_releases_what_is_parked() {
     world.assert_laws();
     world.heal_and_finish();
 }
+
+/// Contact 1 waits without an address and is merged into one who has one. The notification does not say who was merged.
+#[test]
+fn a_merge_makes_the_sweep_look_at_what_is_parked() {
+    let mut world = World::new();
+    world.apply(&Op::Webhook { kind: ops::Kind::Created, contact: 1 });
+    for _ in 0..6 {
+        world.apply(&Op::Step);
+        world.apply(&Op::Wait { seconds: 5 });
+    }
+    world.apply(&Op::Wait { seconds: 10 });
+    world.apply(&Op::Step);
+    assert_eq!(world.parked(), 1);
+    world.apply(&Op::Merge { from: 1, into: 0 });
+    world.apply(&Op::Housekeeping);
+    assert_eq!(world.parked(), 1, "nobody told us, and it is not due");
+    world.apply(&Op::MergeTold);
+    world.apply(&Op::Step);
+    world.apply(&Op::Housekeeping);
+    assert_eq!(world.parked(), 0);
+    world.assert_laws();
+    world.heal_and_finish();
+}

@@ -60,6 +60,8 @@ pub(crate) enum Op {
     ContactChanged { contact: usize },
     /// One contact becomes another.
     Merge { from: usize, into: usize },
+    /// The webhook that tells of a merge: it names the survivor and nobody else.
+    MergeTold,
     /// Klaviyo refuses the event of an earlier webhook from now on.
     Poison { which: usize },
     /// A human replays all dead letters.
@@ -107,6 +109,7 @@ fn op() -> impl Strategy<Value = Op> {
         1 => contact.clone().prop_map(|contact| Op::LoseEmail { contact }),
         2 => contact.clone().prop_map(|contact| Op::ContactChanged { contact }),
         1 => (contact.clone(), contact).prop_map(|(from, into)| Op::Merge { from, into }),
+        1 => Just(Op::MergeTold),
         1 => (0..12usize).prop_map(|which| Op::Poison { which }),
         1 => Just(Op::ReplayAll),
     ]

@@ -76,14 +76,9 @@ pub(crate) fn fact(kind: Kind, contact: &str, n: usize, at: i64) -> Fact {
     Fact { body: notification(topic, item, n, at), keys }
 }
 
-/// The webhook that tells of a contact's change.
-pub(crate) fn contact_changed(contact: &str, email: Option<&str>, n: usize, at: i64) -> Vec<u8> {
-    notification(
-        "contact.user.updated",
-        json!({ "type": "contact", "id": contact, "role": "user", "email": email }),
-        n,
-        at,
-    )
+/// The webhook that tells of a contact's change, or of a merge, which names the survivor only.
+pub(crate) fn contact_topic(topic: &str, contact: &str, email: Option<&str>, n: usize, at: i64) -> Vec<u8> {
+    notification(topic, json!({ "type": "contact", "id": contact, "role": "user", "email": email }), n, at)
 }
 
 fn notification(topic: &str, item: Value, n: usize, at: i64) -> Vec<u8> {

@@ -20,7 +20,7 @@ use secrecy::SecretString;
 use super::executor::{run, run_for, run_two};
 use super::flaky::{FlakyStore, StoreFault};
 use super::ops::{CONTACTS, Op};
-use super::payloads::{WORKSPACE, contact_changed, fact};
+use super::payloads::{WORKSPACE, contact_topic, fact};
 
 type SimConsumer = Consumer<FlakyStore, FakeIntercom, FakeKlaviyo, ManualClock, NoJitter>;
 
@@ -131,12 +131,8 @@ impl World {
                 self.set_email(*contact, Some(format!("new{}@sim.test", self.emails)));
             }
             Op::LoseEmail { contact } => self.set_email(*contact, None),
-            Op::ContactChanged { contact } => {
-                self.facts += 1;
-                let email = self.current_email[*contact].as_deref();
-                let at = self.clock.now().as_second();
-                self.post(Bytes::from(contact_changed(contact_id(*contact).as_str(), email, self.facts, at)));
-            }
+            Op::ContactChanged { contact } => self.tell_of_contact("contact.user.updated", *contact),
+            Op::MergeTold => self.tell_of_contact("contact.merged", 0),
             Op::Merge { from, into } if from != into && *into != 1 && *from != 0 => {
                 self.intercom.merge(&contact_id(*from), &contact_id(0));
             }
@@ -219,6 +215,13 @@ impl World {
             }
         }
         panic!("the queue never drains");
+    }
+
+    fn tell_of_contact(&mut self, topic: &str, contact: usize) {
+        self.facts += 1;
+        let email = self.current_email[contact].as_deref();
+        let at = self.clock.now().as_second();
+        self.post(Bytes::from(contact_topic(topic, contact_id(contact).as_str(), email, self.facts, at)));
     }
 
     fn housekeeping(&self) {

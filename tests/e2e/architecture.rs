@@ -10,10 +10,12 @@ fn allowed() -> BTreeMap<&'static str, &'static [&'static str]> {
         ("domain", &[][..]),
         ("app", &["domain"][..]),
         ("sqlite", &["app", "domain"][..]),
+        ("aws", &["app", "domain"][..]),
         ("clients", &["app", "domain"][..]),
         ("console", &["app", "domain"][..]),
         ("sandbox", &[][..]),
         ("intercom-klaviyo", &["app", "clients", "console", "domain", "sandbox", "sqlite"][..]),
+        ("lambdas", &["app", "aws", "clients", "console", "domain"][..]),
         ("benches", &["app", "clients", "domain", "sandbox", "sqlite"][..]),
         ("tests", &[][..]),
     ])

@@ -16,16 +16,13 @@ mod workspace;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use domain::Rules;
+use domain::{MessageId, Rules};
 use jiff::Timestamp;
 
-use crate::ports::{Clock, ConsumerStore, Intercom, Jitter, Klaviyo, Lane, StoreError};
+use crate::ports::{Claimed, Clock, ConsumerStore, End, Intercom, Jitter, Klaviyo, Lane, StoreError};
 
 use names::NameBook;
 use workspace::WorkspaceBook;
-
-/// Most rows that one write to the store concerns: webhooks wait for the same store, and must not wait for a whole batch.
-const PIECE: usize = 200;
 
 /// Most messages in a small batch: few enough to go singly.
 const SMALL_BATCH: usize = domain::delivery::FEW;
@@ -45,6 +42,9 @@ pub struct ConsumerOptions {
     pub max_bytes: usize,
     /// How long claimed messages stay hidden from others: longer than any step takes.
     pub hide: Duration,
+    /// Most rows that one write to the store concerns, where webhooks wait for the same store: they must not wait for a whole
+    /// batch.
+    pub piece: usize,
     /// Contacts asked for, and single events sent, at the same time.
     pub concurrency: usize,
     /// How long an event waits for its contact, counted from the webhook.
@@ -60,6 +60,7 @@ impl Default for ConsumerOptions {
             large_batches: 2,
             max_bytes: 3 * 1024 * 1024,
             hide: Duration::from_secs(300),
+            piece: 200,
             concurrency: 16,
             park_for: Duration::from_secs(30 * 24 * 3600),
             contact_ttl: Duration::from_secs(15 * 60),
@@ -76,6 +77,13 @@ pub struct StepReport {
     pub finished: usize,
     /// When the next step can do something; `None`: at once where something was claimed, else when a message arrives.
     pub next_wake: Option<Timestamp>,
+}
+
+/// What became of messages that somebody else claimed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Processed {
+    /// The messages that stay on the queue: they wait, or what became of them could not be written.
+    pub unfinished: Vec<MessageId>,
 }
 
 /// The ports that a consumer works with.
@@ -148,12 +156,27 @@ impl<S: ConsumerStore, I: Intercom, K: Klaviyo, C: Clock, J: Jitter> Consumer<S,
             });
             return StepReport { claimed: 0, finished: 0, next_wake };
         }
-        let outcome = self.deliver(lane, &claimed).await;
+        let outcome = self.deliver(lane, &claimed, Timestamp::MAX).await;
         let finished = outcome.finished;
         let report = StepReport { claimed: claimed.len(), finished, next_wake: outcome.paused_until };
         match self.settle(outcome.settlements).await {
             Ok(()) => report,
             Err(error) => StepReport { finished: 0, ..self.store_failed("settle messages", &error) },
+        }
+    }
+
+    /// Delivers messages that a queue handed over by itself, as SQS does with a function. After `deadline` nothing more is sent:
+    /// what is left waits for the next time, and a caller that is cut off shortly after it loses nothing.
+    pub async fn process(&self, lane: Lane, claimed: &[Claimed], deadline: Timestamp) -> Processed {
+        let outcome = self.deliver(lane, claimed, deadline).await;
+        let deferred = outcome.settlements.iter().filter(|settlement| matches!(settlement.end, End::Deferred { .. }));
+        let unfinished = deferred.map(|settlement| settlement.id.clone()).collect();
+        match self.settle(outcome.settlements).await {
+            Ok(()) => Processed { unfinished },
+            Err(error) => {
+                tracing::error!(%error, "could not settle messages; the queue delivers them again");
+                Processed { unfinished: claimed.iter().map(|message| message.id.clone()).collect() }
+            }
         }
     }
 

@@ -10,9 +10,10 @@ use domain::delivery::EventFate;
 use domain::{ContactId, Identity, KeyHash, Skip};
 use jiff::Timestamp;
 
+use super::Consumer;
 use super::reading::{self, MessagePlan};
+use super::sending::Sending;
 use super::settling::Outcome;
-use super::{Consumer, PIECE};
 use crate::ports::{Claim, ClaimOutcome, Claimed, Clock, ConsumerStore, Intercom, Jitter, Klaviyo, Lane, StoreResult};
 
 /// An event on its way.
@@ -51,7 +52,7 @@ pub(super) struct Waiting {
 /// What a wait costs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum WaitCause {
-    /// A vendor's limit, a refused key, an outage: nothing is counted.
+    /// A vendor's limit, a refused key, an outage, or another worker: nothing is counted.
     Vendor,
     /// The event failed while others did not.
     Attempt,
@@ -70,7 +71,7 @@ impl Work<'_> {
 }
 
 impl<S: ConsumerStore, I: Intercom, K: Klaviyo, C: Clock, J: Jitter> Consumer<S, I, K, C, J> {
-    pub(super) async fn deliver(&self, lane: Lane, claimed: &[Claimed]) -> Outcome {
+    pub(super) async fn deliver(&self, lane: Lane, claimed: &[Claimed], deadline: Timestamp) -> Outcome {
         let ours = match self.our_workspace().await {
             Ok(ours) => ours,
             Err(until) => return self.defer_all(claimed, until),
@@ -79,11 +80,11 @@ impl<S: ConsumerStore, I: Intercom, K: Klaviyo, C: Clock, J: Jitter> Consumer<S,
         let (mut plans, mut works) = reading::plan(&calls, &ours, &self.rules, self.deps.clock.now());
         self.note_contact_changes(&mut plans).await;
         drop_doubles_within_messages(&mut works);
-        self.find_people(claimed, &mut works).await;
+        self.find_people(claimed, &mut works, deadline).await;
         if let Err(until) = self.claim_in_ledger(claimed, &mut works).await {
             return self.defer_all(claimed, until);
         }
-        self.send(lane, &ours, claimed, &mut works).await;
+        self.send(&Sending { lane, ours: &ours, claimed, deadline }, &mut works).await;
         self.outcome(claimed, plans, works)
     }
 
@@ -155,7 +156,7 @@ impl<S: ConsumerStore, I: Intercom, K: Klaviyo, C: Clock, J: Jitter> Consumer<S,
             return Ok(());
         }
         let mut outcomes = Vec::with_capacity(claims.len());
-        for piece in claims.chunks(PIECE) {
+        for piece in claims.chunks(self.options.piece.max(1)) {
             let claimed = self.deps.store.claim_events(piece.to_vec()).await.map_err(|error| {
                 tracing::error!(%error, "events could not be claimed; trying again");
                 self.after(Duration::from_secs(1))
@@ -173,6 +174,7 @@ impl<S: ConsumerStore, I: Intercom, K: Klaviyo, C: Clock, J: Jitter> Consumer<S,
                 }
                 ClaimOutcome::SentByThis => work.end(EventFate::SentBefore),
                 ClaimOutcome::Taken => work.end(EventFate::Skipped(Skip::Duplicate)),
+                ClaimOutcome::Busy { until } => work.wait(until, WaitCause::Vendor),
             }
         }
         Ok(())

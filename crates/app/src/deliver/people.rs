@@ -9,10 +9,11 @@ use domain::mapping::{identity_of, left_out};
 use domain::{ContactId, Skip};
 use futures_util::StreamExt;
 use futures_util::stream;
+use jiff::Timestamp;
 
 use super::Consumer;
 use super::batch::{Ready, State, WaitCause, Work};
-use crate::ports::{CallError, Claimed, Clock, ConsumerStore, ContactLookup, Intercom, Jitter, Klaviyo};
+use crate::ports::{CallError, Claimed, Clock, ConsumerStore, ContactLookup, Intercom, Jitter, Klaviyo, Vendor};
 
 /// What is known of a contact.
 #[derive(Clone, Debug)]
@@ -29,7 +30,7 @@ pub(super) fn cache_key(id: &ContactId) -> String {
 
 impl<S: ConsumerStore, I: Intercom, K: Klaviyo, C: Clock, J: Jitter> Consumer<S, I, K, C, J> {
     /// Finds the contact of every open event and decides what follows from it.
-    pub(super) async fn find_people(&self, claimed: &[Claimed], works: &mut [Work<'_>]) {
+    pub(super) async fn find_people(&self, claimed: &[Claimed], works: &mut [Work<'_>], deadline: Timestamp) {
         let mut wanted: Vec<ContactId> = works
             .iter()
             .filter(|work| matches!(work.state, State::Open))
@@ -40,7 +41,7 @@ impl<S: ConsumerStore, I: Intercom, K: Klaviyo, C: Clock, J: Jitter> Consumer<S,
         if wanted.is_empty() {
             return;
         }
-        let people = self.people(wanted).await;
+        let people = self.people(wanted, deadline).await;
         let directory = self.names_for_filters().await;
         for work in works.iter_mut().filter(|work| matches!(work.state, State::Open)) {
             let progress = claimed[work.message].progress;
@@ -80,11 +81,15 @@ impl<S: ConsumerStore, I: Intercom, K: Klaviyo, C: Clock, J: Jitter> Consumer<S,
         self.names(false).await.unwrap_or_else(|_| self.names_at_hand())
     }
 
-    async fn people(&self, wanted: Vec<ContactId>) -> HashMap<ContactId, Person> {
+    async fn people(&self, wanted: Vec<ContactId>, deadline: Timestamp) -> HashMap<ContactId, Person> {
         let mut people = HashMap::with_capacity(wanted.len());
         let missing = self.take_cached(wanted, &mut people).await;
         let asked: Vec<(ContactId, Person)> = stream::iter(missing)
             .map(|id| async move {
+                if self.is_late(deadline) {
+                    let error = CallError::Wait { vendor: Vendor::Intercom, until: self.deps.clock.now() };
+                    return (id, Person::Failed(error));
+                }
                 let person = match self.deps.intercom.contact(&id).await {
                     Ok(ContactLookup::Found(contact)) => Person::Known(Arc::from(contact)),
                     Ok(ContactLookup::Unknown) => Person::Unknown,

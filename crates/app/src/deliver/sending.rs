@@ -39,6 +39,17 @@ enum Verdict {
     Duplicate,
     Refused(u16, Vec<ApiError>),
     Failed(CallError),
+    /// There was no time left for it.
+    NotTried,
+}
+
+/// What a batch is sent under.
+pub(super) struct Sending<'a> {
+    pub(super) lane: Lane,
+    pub(super) ours: &'a Ours,
+    pub(super) claimed: &'a [Claimed],
+    /// No request begins after it.
+    pub(super) deadline: Timestamp,
 }
 
 /// A bulk request to be sent: indices into the prepared events, and how often it was cut down already.
@@ -49,7 +60,8 @@ struct BulkRequest {
 
 impl<S: ConsumerStore, I: Intercom, K: Klaviyo, C: Clock, J: Jitter> Consumer<S, I, K, C, J> {
     /// Sends every ready event and gives each its fate.
-    pub(super) async fn send(&self, lane: Lane, ours: &Ours, claimed: &[Claimed], works: &mut [Work<'_>]) {
+    pub(super) async fn send(&self, batch: &Sending<'_>, works: &mut [Work<'_>]) {
+        let Sending { lane, ours, claimed, deadline } = *batch;
         let ready: Vec<usize> =
             (0..works.len()).filter(|index| matches!(works[*index].state, State::Ready(_))).collect();
         if ready.is_empty() {
@@ -81,8 +93,8 @@ impl<S: ConsumerStore, I: Intercom, K: Klaviyo, C: Clock, J: Jitter> Consumer<S,
         let prepared: Vec<PreparedEvent> = ready.iter().filter_map(|index| prepare(&mapping, &works[*index])).collect();
         let room = self.deps.klaviyo.room();
         let verdicts = match route(prepared.len(), lane == Lane::Live, room.single_now, room.bulk_now) {
-            Route::Singly => self.singly(&prepared, (0..prepared.len()).collect()).await,
-            Route::Bulk => self.in_bulk(&prepared).await,
+            Route::Singly => self.singly(&prepared, (0..prepared.len()).collect(), deadline).await,
+            Route::Bulk => self.in_bulk(&prepared, deadline).await,
         };
         for (position, verdict) in verdicts {
             let work = &mut works[ready[position]];
@@ -132,9 +144,14 @@ impl<S: ConsumerStore, I: Intercom, K: Klaviyo, C: Clock, J: Jitter> Consumer<S,
         if unknown { self.names(true).await } else { Ok(names) }
     }
 
-    async fn singly(&self, events: &[PreparedEvent], which: Vec<usize>) -> Vec<(usize, Verdict)> {
+    async fn singly(&self, events: &[PreparedEvent], which: Vec<usize>, deadline: Timestamp) -> Vec<(usize, Verdict)> {
         stream::iter(which)
-            .map(|index| async move { (index, self.one(&events[index]).await) })
+            .map(|index| async move {
+                if self.is_late(deadline) {
+                    return (index, Verdict::NotTried);
+                }
+                (index, self.one(&events[index]).await)
+            })
             .buffer_unordered(self.options.concurrency)
             .collect()
             .await
@@ -151,7 +168,7 @@ impl<S: ConsumerStore, I: Intercom, K: Klaviyo, C: Clock, J: Jitter> Consumer<S,
 
     /// Sends in requests of at most 1,000 events and 4 MB. The requests that a refusal is cut down into are sent one after the
     /// other; what is named as culprit goes singly.
-    async fn in_bulk(&self, events: &[PreparedEvent]) -> Vec<(usize, Verdict)> {
+    async fn in_bulk(&self, events: &[PreparedEvent], deadline: Timestamp) -> Vec<(usize, Verdict)> {
         let mut requests: Vec<BulkRequest> =
             split(events).into_iter().rev().map(|events| BulkRequest { events, round: 0 }).collect();
         let mut verdicts = Vec::with_capacity(events.len());
@@ -159,6 +176,10 @@ impl<S: ConsumerStore, I: Intercom, K: Klaviyo, C: Clock, J: Jitter> Consumer<S,
         while let Some(request) = requests.pop() {
             if request.events.len() == 1 {
                 singly.extend(request.events);
+                continue;
+            }
+            if self.is_late(deadline) {
+                verdicts.extend(request.events.into_iter().map(|index| (index, Verdict::NotTried)));
                 continue;
             }
             let batch: Vec<&PreparedEvent> = request.events.iter().map(|index| &events[*index]).collect();
@@ -178,7 +199,7 @@ impl<S: ConsumerStore, I: Intercom, K: Klaviyo, C: Clock, J: Jitter> Consumer<S,
                 }
             }
         }
-        verdicts.extend(self.singly(events, singly).await);
+        verdicts.extend(self.singly(events, singly, deadline).await);
         verdicts
     }
 
@@ -194,6 +215,7 @@ impl<S: ConsumerStore, I: Intercom, K: Klaviyo, C: Clock, J: Jitter> Consumer<S,
                 work.end(EventFate::Dead(refusal("Klaviyo", status, &errors, &texts(mapping, work))));
             }
             Verdict::Failed(error) => self.failed(work, &error, attempts),
+            Verdict::NotTried => work.wait(self.deps.clock.now(), WaitCause::Vendor),
         }
     }
 
@@ -211,6 +233,7 @@ impl<S: ConsumerStore, I: Intercom, K: Klaviyo, C: Clock, J: Jitter> Consumer<S,
                 work.end(EventFate::Dead(refusal("Klaviyo", status, &errors, &event.texts())));
             }
             Verdict::Failed(error) => self.failed(work, &error, attempts),
+            Verdict::NotTried => {}
         }
     }
 
@@ -223,6 +246,10 @@ impl<S: ConsumerStore, I: Intercom, K: Klaviyo, C: Clock, J: Jitter> Consumer<S,
         }
         let backoff = self.after(self.backoff(attempts));
         work.wait(if cause == WaitCause::Attempt { until.max(backoff) } else { until }, cause);
+    }
+
+    pub(super) fn is_late(&self, deadline: Timestamp) -> bool {
+        self.deps.clock.now() >= deadline
     }
 
     /// 1 s, doubling, to 5 minutes; spread by half, so that what failed together is not tried together.

@@ -6,9 +6,9 @@ use domain::Skip;
 use domain::delivery::{EventFate, MessageFate, message_fate, parked_check_after};
 use jiff::Timestamp;
 
+use super::Consumer;
 use super::batch::{State, WaitCause, Waiting, Work};
 use super::reading::MessagePlan;
-use super::{Consumer, PIECE};
 use crate::ports::{
     Claimed, Clock, ConsumerStore, End, EventRecord, Fate, Intercom, Jitter, Klaviyo, Parking, Settlement, StoreError,
     StoreResult,
@@ -148,7 +148,7 @@ impl<S: ConsumerStore, I: Intercom, K: Klaviyo, C: Clock, J: Jitter> Consumer<S,
     /// pieces, the messages of the second are delivered again, with the identifiers of the first time.
     pub(super) async fn settle(&self, mut settlements: Vec<Settlement>) -> StoreResult<()> {
         while !settlements.is_empty() {
-            let rest = settlements.split_off(settlements.len().min(PIECE));
+            let rest = settlements.split_off(settlements.len().min(self.options.piece.max(1)));
             self.settle_piece(std::mem::replace(&mut settlements, rest)).await?;
         }
         Ok(())

@@ -227,6 +227,12 @@ pub enum ClaimOutcome {
     SentByThis,
     /// Another message has it or sent it.
     Taken,
+    /// This very message is being delivered by somebody else right now, as a queue that delivers at least once may cause:
+    /// look again at `until`, when they have either finished or died.
+    Busy {
+        /// When it is known what became of the other delivery.
+        until: Timestamp,
+    },
 }
 
 /// The ledger of delivered keys.

@@ -1,0 +1,1 @@
+//! Queues, state and secrets on AWS.

@@ -22,7 +22,7 @@ use tokio::task::JoinSet;
 use crate::failure::Failure;
 use crate::server::{BodyLimits, BodyReader, Webhook};
 use crate::shutdown::{GRACE, Stop, StopSwitch};
-use crate::time::{SystemClock, SystemJitter};
+use clients::time::{SystemClock, SystemJitter};
 
 /// The live queue of this process.
 pub(crate) type LiveInbox = Waking<SqliteStore>;

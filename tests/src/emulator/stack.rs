@@ -36,7 +36,9 @@ impl Emulator {
     pub fn deploy(&self, what: Deploy<'_>) -> Stack<'_> {
         let architecture = if cfg!(target_arch = "aarch64") { "arm64" } else { "x86_64" };
         let mut overrides = vec![format!("Architecture={architecture}")];
-        overrides.extend(what.parameters.iter().map(|(name, value)| format!("{name}={value}")));
+        // SAM splits at spaces and quotes, so a value with either has to be quoted for it.
+        let quoted = |value: &str| value.replace('"', "\\\"");
+        overrides.extend(what.parameters.iter().map(|(name, value)| format!("{name}=\"{}\"", quoted(value))));
         let built = self.scratch().join(format!("build-{}", what.stack));
         self.sam(&["build", "--build-dir"], what.binaries, &[&built.to_string_lossy()]);
         let template = built.join("template.yaml");

@@ -13,7 +13,10 @@ use std::sync::OnceLock;
 /// When it does not build.
 pub fn path() -> &'static Path {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
-    BUILT.get_or_init(|| std::env::var_os("BINARY_UNDER_TEST").map_or_else(build, PathBuf::from))
+    BUILT.get_or_init(|| {
+        let built = || build("intercom-klaviyo").join("intercom-klaviyo");
+        std::env::var_os("BINARY_UNDER_TEST").map_or_else(built, PathBuf::from)
+    })
 }
 
 /// The workspace's directory.
@@ -21,21 +24,39 @@ pub fn workspace() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
-fn build() -> PathBuf {
+/// Builds the four functions once, as [`path`] builds the binary, and gives the directory that holds them.
+///
+/// # Panics
+/// When they do not build.
+pub fn functions() -> &'static Path {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    BUILT.get_or_init(|| build("lambdas"))
+}
+
+/// Cargo's target directory, in which the running test lies.
+///
+/// # Panics
+/// When the test was moved out of it.
+pub fn target_dir() -> PathBuf {
+    let test = std::env::current_exe().expect("the test knows where it is");
+    test.ancestors().find(|dir| dir.join("CACHEDIR.TAG").exists()).expect("a target directory").to_owned()
+}
+
+/// Builds a package's binaries and gives the directory in which they end up.
+fn build(package: &str) -> PathBuf {
     let test = std::env::current_exe().expect("the test knows where it is");
     // …/target/[triple/]debug/deps/e2e-0123
     let profile_dir = test.ancestors().nth(2).expect("a profile's directory").to_owned();
-    let target_dir = test.ancestors().find(|dir| dir.join("CACHEDIR.TAG").exists()).expect("a target directory");
     let profile = match profile_dir.file_name().and_then(|name| name.to_str()) {
         Some("debug") | None => "dev",
         Some(other) => other,
     };
     let built = Command::new(env!("CARGO"))
-        .args(["build", "--quiet", "--package", "intercom-klaviyo", "--profile", profile, "--target-dir"])
-        .arg(target_dir)
+        .args(["build", "--quiet", "--bins", "--package", package, "--profile", profile, "--target-dir"])
+        .arg(target_dir())
         .current_dir(workspace())
         .status()
         .expect("cargo starts");
-    assert!(built.success(), "the binary does not build");
-    profile_dir.join("intercom-klaviyo")
+    assert!(built.success(), "{package} does not build");
+    profile_dir
 }

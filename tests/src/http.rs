@@ -53,7 +53,15 @@ impl Connection {
     /// # Errors
     /// When nobody listens.
     pub fn open(host: &str) -> io::Result<Self> {
-        let stream = TcpStream::connect(host)?;
+        Self::open_as(host, host)
+    }
+
+    /// Connects to `address` and calls it `host`, as a client of a name does that points there.
+    ///
+    /// # Errors
+    /// When nobody listens.
+    pub fn open_as(address: &str, host: &str) -> io::Result<Self> {
+        let stream = TcpStream::connect(address)?;
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(Duration::from_secs(30)))?;
         stream.set_write_timeout(Some(Duration::from_secs(30)))?;

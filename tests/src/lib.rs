@@ -1,7 +1,8 @@
 //! End-to-end tests live in `e2e/`; this library is what they share and what knows nothing of our own crates: the built
-//! binary, processes, a plain HTTP client, waiting.
+//! binary, processes, a plain HTTP client, waiting, AWS on this machine.
 
 pub mod binary;
+pub mod emulator;
 pub mod http;
 pub mod process;
 pub mod wait;

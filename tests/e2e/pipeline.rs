@@ -1,6 +1,5 @@
 //! What happens in Intercom stands in Klaviyo: all nine metrics, once each, on the right profile, at the right time.
 
-mod backlog;
 mod people;
 mod settings;
 

@@ -127,6 +127,11 @@ impl World {
         self.product.webhook()
     }
 
+    /// What the product has logged so far.
+    pub(crate) fn log(&self) -> String {
+        self.product.log()
+    }
+
     /// The header that Intercom would send with these bytes.
     pub(crate) fn signature(&self, body: &[u8]) -> String {
         sign(body, self.sandbox.intercom().client_secret())
@@ -262,6 +267,9 @@ impl World {
 
     /// The end of every test: the books were right at every look, and the log is fit for strangers' eyes.
     pub(crate) fn finish(mut self) {
+        if self.product.is_running() {
+            self.product.check(|| self.status());
+        }
         self.kill();
         self.watcher.finish();
         let profiles = self.sandbox.klaviyo().profiles();

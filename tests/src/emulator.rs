@@ -76,6 +76,16 @@ impl Emulator {
         self.dir.path()
     }
 
+    /// Ends every function that runs, as a crash would. Their next calls start them again.
+    ///
+    /// # Panics
+    /// When `pkill` is missing.
+    pub fn kill_functions(&self) {
+        let group = self.process.id().to_string();
+        // Fails when none runs.
+        Command::new("pkill").args(["-KILL", "-g", &group, "-f", "bootstrap"]).status().expect("pkill is there");
+    }
+
     /// The variables that point an AWS client at this emulator.
     pub fn environment(&self) -> Vec<(&'static str, String)> {
         vec![

@@ -13,7 +13,7 @@ use domain::signature::{SignatureHeaders, verify};
 use domain::trim::trim;
 use domain::{ClientSecrets, SignatureScheme};
 use futures_util::future::{Either, select};
-use http::{HeaderMap, Method, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use jiff::Timestamp;
 
 use crate::ports::{Accepted, Clock, Inbox};
@@ -40,6 +40,18 @@ impl Answer {
 
     const fn error(status: StatusCode, body: &'static str) -> Self {
         Self { status, body }
+    }
+
+    /// The headers that go with it, except those about length and connection.
+    pub fn headers(&self) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        if !self.body.is_empty() {
+            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        }
+        if self.status == StatusCode::METHOD_NOT_ALLOWED {
+            headers.insert(header::ALLOW, HeaderValue::from_static("HEAD, POST"));
+        }
+        headers
     }
 }
 

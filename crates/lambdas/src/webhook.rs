@@ -8,7 +8,7 @@ use app::receive::{Answer, Receiver};
 use aws::secrets::{SecretReader, Secrets};
 use bytes::Bytes;
 use domain::ClientSecrets;
-use http::{HeaderValue, StatusCode, header};
+use http::StatusCode;
 use lambda_http::{Body, Request, Response};
 use secrecy::{ExposeSecret as _, SecretString};
 
@@ -101,8 +101,6 @@ fn response(answer: Answer) -> Response<Body> {
     let body = if answer.body.is_empty() { Body::Empty } else { Body::Text(answer.body.to_owned()) };
     let mut response = Response::new(body);
     *response.status_mut() = answer.status;
-    if !answer.body.is_empty() {
-        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    }
+    *response.headers_mut() = answer.headers();
     response
 }

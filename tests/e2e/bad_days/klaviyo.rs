@@ -113,7 +113,7 @@ fn refused_key(status_code: u16, on: Matcher) {
     let status = world.wait_until_quiet(SOON);
     assert_eq!((&status["blocked"], &status["delivered"]), (&Value::Null, &json!(21)), "{status}");
     assert!(world.has_event(&key));
-    assert!(world.process().stderr().contains("KLAVIYO_API_KEY"), "the log says it too");
+    assert!(world.log().contains("KLAVIYO_API_KEY"), "the log says it too");
     world.finish();
 }
 

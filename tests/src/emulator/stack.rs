@@ -48,7 +48,12 @@ impl Emulator {
         arguments.extend(["--capabilities", "CAPABILITY_IAM", "--config-env", "none", "--parameter-overrides"]);
         arguments.extend(overrides.iter().map(String::as_str));
         self.sam(&["deploy"], what.binaries, &arguments);
-        Stack { emulator: self, name: what.stack.to_owned(), outputs: self.outputs(what.stack) }
+        self.stack(what.stack)
+    }
+
+    /// A stack that was deployed before.
+    pub fn stack(&self, name: &str) -> Stack<'_> {
+        Stack { emulator: self, name: name.to_owned(), outputs: self.outputs(name) }
     }
 
     fn sam(&self, command: &[&str], binaries: &Path, arguments: &[&str]) {

@@ -57,12 +57,7 @@ fn linger(body: Incoming) {
 fn response(answer: Answer) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::new(Bytes::from_static(answer.body.as_bytes())));
     *response.status_mut() = answer.status;
-    if !answer.body.is_empty() {
-        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    }
-    if answer.status == StatusCode::METHOD_NOT_ALLOWED {
-        response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("HEAD, POST"));
-    }
+    *response.headers_mut() = answer.headers();
     response
 }
 

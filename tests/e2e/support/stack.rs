@@ -1,0 +1,119 @@
+//! The product as a stack on AWS: `template.yaml` as it is, deployed by SAM on an emulator of its own, with the real functions.
+//!
+//! What differs from one machine, and why: `in_flight` is the queue's depth and `accepted` the sum, so the books are exact once
+//! the queue is quiet and not at every look. Their independent witness is the gateway in front of the webhook, which counts the
+//! calls that were answered 200.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tests::binary;
+use tests::emulator::{Deploy, Emulator, Stack};
+
+use crate::gateway::Gateway;
+
+/// See above.
+pub(crate) const EXACT_AT_EVERY_LOOK: bool = false;
+
+const STACK: &str = "shop";
+
+/// The deployed product.
+pub(crate) struct Product {
+    emulator: Emulator,
+    variables: BTreeMap<String, String>,
+    secret: Option<String>,
+    addresses: Option<Addresses>,
+}
+
+/// Function URLs as plain addresses on this machine.
+struct Addresses {
+    webhook: Gateway,
+    console: Gateway,
+}
+
+impl Product {
+    /// Not deployed yet.
+    pub(crate) fn new(variables: BTreeMap<String, String>) -> Self {
+        Self { emulator: Emulator::start(), variables, secret: None, addresses: None }
+    }
+
+    pub(crate) fn set(&mut self, name: &str, value: &str) {
+        self.variables.insert(name.to_owned(), value.to_owned());
+    }
+
+    /// Deploys it, or brings the parameters up to date.
+    pub(crate) fn run(&mut self) {
+        if self.addresses.is_some() {
+            // Functions that were ended are started again by their next call.
+            return;
+        }
+        let secret = self.emulator.create_secret("keys", &self.secrets());
+        let mut parameters = vec![("SecretArn", secret.as_str())];
+        let named =
+            [("IntercomApiUrl", "INTERCOM_API_URL"), ("KlaviyoApiUrl", "KLAVIYO_API_URL"), ("Settings", "SETTINGS")];
+        for (parameter, variable) in named {
+            parameters.extend(self.variables.get(variable).map(|value| (parameter, value.as_str())));
+        }
+        let what = Deploy { stack: STACK, parameters: &parameters, binaries: binary::functions() };
+        let stack = self.emulator.deploy(what);
+        let gateway = |url: &str| Gateway::start(&self.emulator.address(), stack.output(url));
+        self.addresses = Some(Addresses { webhook: gateway("WebhookUrl"), console: gateway("ConsoleUrl") });
+        self.secret = Some(secret);
+    }
+
+    fn secrets(&self) -> Value {
+        let names = ["INTERCOM_CLIENT_SECRET", "INTERCOM_ACCESS_TOKEN", "KLAVIYO_API_KEY", "CONSOLE_TOKEN"];
+        names.into_iter().filter_map(|name| Some((name.to_owned(), json!(self.variables.get(name)?)))).collect()
+    }
+
+    /// SIGKILL for every function that runs.
+    pub(crate) fn kill(&mut self) {
+        self.emulator.kill_functions();
+    }
+
+    /// Lambda ends functions without asking them: there is no other end than this one.
+    pub(crate) fn stop(&mut self) {
+        self.kill();
+    }
+
+    pub(crate) fn is_running(&self) -> bool {
+        self.addresses.is_some()
+    }
+
+    /// `host:port` of the webhook.
+    pub(crate) fn webhook(&self) -> &str {
+        self.addresses.as_ref().expect("it runs").webhook.address()
+    }
+
+    /// `host:port` of the console.
+    pub(crate) fn console(&self) -> &str {
+        self.addresses.as_ref().expect("it runs").console.address()
+    }
+
+    /// What the functions have logged so far.
+    pub(crate) fn log(&self) -> String {
+        self.logs().join("\n")
+    }
+
+    /// Everything that the functions wrote, for each of them.
+    pub(crate) fn logs(&self) -> Vec<String> {
+        let stack = self.stack();
+        ["webhook", "consumer", "backfill", "console"].map(|function| stack.logs(function).join("\n")).into()
+    }
+
+    /// What must hold at the end of every scenario: nothing was too much for the consumer, and once the queues are quiet the books
+    /// know exactly the calls that were answered 200.
+    pub(crate) fn check(&self, status: impl Fn() -> Value) {
+        let stack = self.stack();
+        assert_eq!(stack.depth("DeadLetterQueueUrl"), [0, 0, 0], "the consumer records everything");
+        let answered = self.addresses.as_ref().expect("it runs").webhook.accepted();
+        tests::wait::until("the books to know every call that was answered 200", Duration::from_secs(30), || {
+            (status()["accepted"] == answered).then_some(())
+        });
+    }
+
+    fn stack(&self) -> Stack<'_> {
+        self.emulator.stack(STACK)
+    }
+}

@@ -32,7 +32,8 @@ pub use quota::Quota;
 pub const UNLIMITED: u32 = 100_000;
 
 /// Groups of endpoints that differ in their limit or in what a refusal means.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Endpoint {
     /// `POST /api/events`: 350 a second, 3,500 a minute.
     KlaviyoEvents,

@@ -244,6 +244,10 @@ impl Gate {
         self.shared = record;
     }
 
+    pub(super) fn default_wait(&self) -> DefaultWait {
+        self.default_wait
+    }
+
     /// Failures in a row, as this process met them.
     pub(super) fn failures(&self) -> u32 {
         self.failures

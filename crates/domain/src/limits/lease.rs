@@ -1,0 +1,294 @@
+//! A governor that shares its limits with other processes: what it holds of the document in [`super::shared`], and how it
+//! asks for more.
+//!
+//! The caller's side of a renewal: load the document, [`Governor::plan`], save its text over the version that was loaded,
+//! [`Governor::adopt`]. Another writer came first: load and plan again. The store failed: nothing is adopted, nothing is
+//! sent, and what was to be reported stays to be reported.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+
+use super::budget::{ARRIVES_WITHIN, Budget};
+use super::gate::Gate;
+use super::shared::group::{Observation, Terms, Tick, moment, tick_after};
+use super::shared::{Grant, Report, Shared, Turn};
+use super::{Change, Endpoint, Governor, Hold, HoldKind, INTERCOM, KLAVIYO, Outcome, Quota, Ticket, after};
+
+/// What a process holds of the shared limits.
+#[derive(Debug)]
+pub(super) struct Lease {
+    holder: String,
+    key: String,
+    terms: &'static [Terms],
+    /// Number of the lease that [`Lease::groups`] is about.
+    number: u32,
+    /// Number of the last one that was asked for.
+    asked: u32,
+    until: Timestamp,
+    groups: Vec<Held>,
+    /// Whether the next request may be the probe.
+    probe: bool,
+    /// A sibling's probe is on its way: look again then.
+    look: Option<Timestamp>,
+    /// What the siblings have to know and do not know yet.
+    reports: Vec<Report>,
+    seen: Option<Shared>,
+}
+
+/// Of one endpoint group.
+#[derive(Debug, Default)]
+struct Held {
+    /// Places not used yet.
+    places: u32,
+    /// Sent under this lease and not answered.
+    open: BTreeMap<u64, Timestamp>,
+    /// Sent and answered: the latest arrival of each.
+    closed: Vec<Timestamp>,
+    /// Requests that wait for permission.
+    waiting: u32,
+    /// There was nothing: ask again then.
+    again: Option<Timestamp>,
+    heard: Option<Observation>,
+}
+
+impl Held {
+    fn used(&self) -> u32 {
+        u32::try_from(self.open.len() + self.closed.len()).unwrap_or(u32::MAX)
+    }
+
+    /// The latest arrival of each request that was sent under this lease.
+    fn arrivals(&self) -> Vec<Tick> {
+        let open = self.open.values().map(|sent| after(*sent, ARRIVES_WITHIN));
+        open.chain(self.closed.iter().copied()).map(tick_after).collect()
+    }
+}
+
+/// A renewal, as it would be.
+#[derive(Debug)]
+pub struct Plan {
+    /// What to save; `None`: there is nothing new, the plan can be adopted as it is.
+    pub text: Option<String>,
+    /// Why the stored document could not be read, if it could not. It is then replaced, and every place counts as taken.
+    pub unreadable: Option<String>,
+    next: Shared,
+    grant: Grant,
+    number: u32,
+    reports: usize,
+}
+
+impl Lease {
+    /// Whether a request may go by the lease. The gate itself is open or lets one through.
+    pub(super) fn check(&self, endpoint: Endpoint, gate: &Gate, now: Timestamp) -> Result<(), Hold> {
+        let held = &self.groups[endpoint.budget()];
+        if let Some(until) = self.look.filter(|until| *until > now && gate.one_at_a_time()) {
+            return Err(gate.hold_until(until));
+        }
+        let may = held.places > 0 && self.until > now && (self.probe || !gate.one_at_a_time());
+        match held.again.filter(|until| *until > now) {
+            _ if may => Ok(()),
+            Some(until) => Err(Hold { kind: HoldKind::Budget, until }),
+            None => Err(Hold { kind: HoldKind::Lease, until: now }),
+        }
+    }
+
+    pub(super) fn take(&mut self, endpoint: Endpoint, id: u64, now: Timestamp) {
+        let held = &mut self.groups[endpoint.budget()];
+        held.places = held.places.saturating_sub(1);
+        held.open.insert(id, now);
+        self.probe = false;
+    }
+
+    /// A request has an answer, or will never have one.
+    fn close(&mut self, ticket: &Ticket, quota: Option<Quota>, now: Timestamp) {
+        let held = &mut self.groups[ticket.endpoint.budget()];
+        if held.open.remove(&ticket.id).is_some() {
+            held.closed.push(now.min(after(ticket.sent, ARRIVES_WITHIN)));
+        }
+        if let Some(quota) = quota.filter(|_| held.heard.is_none_or(|heard| heard.sent <= ticket.sent)) {
+            held.heard = Some(Observation { sent: ticket.sent, heard: now, quota });
+        }
+    }
+
+    /// How many could go now: what is held, or what may be had. `share`: what the short window allows.
+    pub(super) fn room(&self, endpoint: Endpoint, share: u32, now: Timestamp) -> u32 {
+        let held = &self.groups[endpoint.budget()];
+        let here = if self.until > now { held.places.min(share) } else { 0 };
+        if held.again.is_some_and(|until| until > now) {
+            return here;
+        }
+        here.max(self.seen.as_ref().map_or(0, |seen| seen.free(endpoint, self.terms, now)))
+    }
+
+    /// Uses nothing of it any more. In the document it runs out by itself.
+    pub(super) fn end(&mut self) {
+        self.until = Timestamp::MIN;
+        self.look = None;
+        self.groups.iter_mut().for_each(|held| (held.places, held.again) = (0, None));
+    }
+
+    /// What it asks for: the requests that wait, and as many again as the lease that is just over was good for, so that
+    /// batches which follow each other closely need fewer leases.
+    fn asks(&self, now: Timestamp) -> Vec<u32> {
+        let recent = self.until > now;
+        self.groups.iter().map(|held| held.waiting + if recent { held.used() } else { 0 }).collect()
+    }
+}
+
+/// Shared limits.
+impl Governor {
+    /// Klaviyo's limits, shared through a document with all who call with this account. `holder`: a name that no other
+    /// process has. `key`: a fingerprint of the key, from which nobody can tell the key.
+    pub fn klaviyo_shared(holder: &str, key: &str) -> Self {
+        Self::klaviyo(true).sharing(&KLAVIYO, holder, key)
+    }
+
+    /// Intercom's limits, shared through a document with all who read this workspace. See [`Governor::klaviyo_shared`].
+    pub fn intercom_shared(holder: &str, key: &str) -> Self {
+        Self::intercom(true).sharing(&INTERCOM, holder, key)
+    }
+
+    fn sharing(mut self, terms: &'static [Terms], holder: &str, key: &str) -> Self {
+        // Where there is no short window, places alone limit.
+        let short = terms.iter().filter(|terms| terms.burst.is_some());
+        self.budgets = short.map(|_| Budget::of_share()).collect();
+        self.lease = Some(Lease {
+            holder: holder.to_owned(),
+            key: key.to_owned(),
+            terms,
+            number: 0,
+            asked: 0,
+            until: Timestamp::MIN,
+            groups: terms.iter().map(|_| Held::default()).collect(),
+            probe: false,
+            look: None,
+            reports: Vec::new(),
+            seen: None,
+        });
+        self
+    }
+
+    /// Whether the limits are shared.
+    pub fn is_shared(&self) -> bool {
+        self.lease.is_some()
+    }
+
+    /// Whether something happened that the siblings have to know: [`Governor::plan`] writes it down.
+    pub fn has_news(&self) -> bool {
+        self.lease.as_ref().is_some_and(|lease| !lease.reports.is_empty())
+    }
+
+    /// A request begins to wait for permission.
+    pub fn waits(&mut self, endpoint: Endpoint) {
+        self.lease.iter_mut().for_each(|lease| lease.groups[endpoint.budget()].waiting += 1);
+    }
+
+    /// A request that waited does so no longer.
+    pub fn waits_no_more(&mut self, endpoint: Endpoint) {
+        let held = self.lease.as_mut().map(|lease| &mut lease.groups[endpoint.budget()]);
+        held.into_iter().for_each(|held| held.waiting = held.waiting.saturating_sub(1));
+    }
+
+    /// Takes in what is stored, without asking for anything. Gives why it cannot be read, if it cannot.
+    pub fn look(&mut self, stored: Option<&str>, now: Timestamp) -> Option<String> {
+        let lease = self.lease.as_mut()?;
+        let (document, unreadable) = Shared::read(stored, lease.terms, now);
+        self.gate.adopt(document.gate_for(&lease.key));
+        lease.seen = Some(document);
+        unreadable
+    }
+
+    /// Plans a renewal over the stored document. From here on nothing is sent under the old lease: what is left of it goes
+    /// back. `None` where limits are not shared.
+    pub fn plan(&mut self, stored: Option<&str>, now: Timestamp) -> Option<Plan> {
+        let lease = self.lease.as_mut()?;
+        let asks = lease.asks(now);
+        lease.asked += 1;
+        lease.groups.iter_mut().for_each(|held| held.places = 0);
+        let (mut next, unreadable) = Shared::read(stored, lease.terms, now);
+        let turn = Turn {
+            holder: &lease.holder,
+            key: &lease.key,
+            wait: self.gate.default_wait(),
+            last: lease.number,
+            number: lease.asked,
+            used: lease.groups.iter().map(Held::arrivals).collect(),
+            asks,
+            heard: lease.groups.iter().map(|held| held.heard).collect(),
+            reports: &lease.reports,
+        };
+        let grant = next.turn(&turn, lease.terms);
+        let text = (grant.save || unreadable.is_some()).then(|| next.text());
+        Some(Plan { text, unreadable, next, grant, number: lease.asked, reports: lease.reports.len() })
+    }
+
+    /// Takes over a plan whose text was saved, or had none.
+    pub fn adopt(&mut self, plan: Plan) {
+        let Some(lease) = &mut self.lease else { return };
+        lease.reports.drain(..plan.reports.min(lease.reports.len()));
+        self.gate.adopt(plan.next.gate_for(&lease.key));
+        // What happened while it was being saved is not in it.
+        for report in &lease.reports {
+            self.gate.settle(&report.ticket, report.outcome.clone(), report.at);
+        }
+        lease.look = plan.grant.look.map(moment);
+        for (held, again) in lease.groups.iter_mut().zip(&plan.grant.again) {
+            held.again = again.map(moment);
+        }
+        if plan.text.is_some() {
+            (lease.number, lease.until, lease.probe) = (plan.number, moment(plan.grant.until), plan.grant.probe);
+            for (index, (held, (places, share))) in lease.groups.iter_mut().zip(&plan.grant.groups).enumerate() {
+                (held.places, held.heard) = (*places, None);
+                held.open.clear();
+                held.closed.clear();
+                self.budgets.get_mut(index).into_iter().for_each(|budget| budget.share(*share));
+            }
+        }
+        lease.seen = Some(plan.next);
+    }
+
+    /// [`Governor::settle`] where limits are shared: the count is the document's business, and so is what others must know.
+    pub(super) fn settle_shared(
+        &mut self,
+        ticket: &Ticket,
+        outcome: Outcome,
+        quota: Option<Quota>,
+        now: Timestamp,
+    ) -> Vec<Change> {
+        if let Some(budget) = self.budgets.get_mut(ticket.endpoint.budget()) {
+            budget.settle(ticket.id, Some(Quota::default()), now);
+        }
+        let failures = self.gate.failures();
+        let changes = self.gate.settle(ticket, outcome.clone(), now);
+        if let Some(lease) = &mut self.lease {
+            lease.close(ticket, quota, now);
+            if ticket.probe || !changes.is_empty() {
+                let Ticket { id, endpoint, sent, probe } = *ticket;
+                let ticket = Ticket { id, endpoint, sent, probe };
+                lease.reports.push(Report { ticket, outcome, failures, at: now });
+            }
+        }
+        changes
+    }
+}
+
+/// What a process that sends nothing can see.
+#[derive(Debug)]
+pub struct Stored(Shared);
+
+impl Stored {
+    /// Reads the document of a vendor. What cannot be read says nothing.
+    pub fn read(stored: Option<&str>, now: Timestamp) -> Self {
+        Self(Shared::read(stored, &[], now).0)
+    }
+
+    /// The end of the told wait, if it has not run out.
+    pub fn told_until(&self, now: Timestamp) -> Option<Timestamp> {
+        self.0.gate.told_until().filter(|until| *until > now)
+    }
+
+    /// Reason and beginning of a stop.
+    pub fn stopped(&self) -> Option<(&str, Timestamp)> {
+        self.0.gate.stop.as_ref().map(|stop| (stop.reason.as_str(), stop.since))
+    }
+}

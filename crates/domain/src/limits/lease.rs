@@ -21,8 +21,6 @@ pub(super) struct Lease {
     holder: String,
     key: String,
     terms: &'static [Terms],
-    /// Number of the lease that [`Lease::groups`] is about.
-    number: u32,
     /// Number of the last one that was asked for.
     asked: u32,
     until: Timestamp,
@@ -41,10 +39,12 @@ pub(super) struct Lease {
 struct Held {
     /// Places not used yet.
     places: u32,
-    /// Sent under this lease and not answered.
+    /// Sent under this lease.
+    sent: u32,
+    /// Sent and not answered.
     open: BTreeMap<u64, Timestamp>,
-    /// Sent and answered: the latest arrival of each.
-    closed: Vec<Timestamp>,
+    /// Sent and answered: how many leases had been asked for by then, and the latest arrival of each.
+    closed: Vec<(u32, Tick)>,
     /// Requests that wait for permission.
     waiting: u32,
     /// There was nothing: ask again then.
@@ -53,14 +53,22 @@ struct Held {
 }
 
 impl Held {
-    fn used(&self) -> u32 {
-        u32::try_from(self.open.len() + self.closed.len()).unwrap_or(u32::MAX)
+    fn close(&mut self, id: u64, asked: u32, now: Timestamp) {
+        if let Some(sent) = self.open.remove(&id) {
+            self.closed.push((asked, tick_after(now.min(after(sent, ARRIVES_WITHIN)))));
+        }
     }
 
-    /// The latest arrival of each request that was sent under this lease.
-    fn arrivals(&self) -> Vec<Tick> {
-        let open = self.open.values().map(|sent| after(*sent, ARRIVES_WITHIN));
-        open.chain(self.closed.iter().copied()).map(tick_after).collect()
+    /// What must have arrived by now has, answered or not.
+    fn close_old(&mut self, asked: u32, now: Timestamp) {
+        let old = |(_, sent): &(&u64, &Timestamp)| after(**sent, ARRIVES_WITHIN) <= now;
+        let old: Vec<u64> = self.open.iter().filter(old).map(|(id, _)| *id).collect();
+        old.into_iter().for_each(|id| self.close(id, asked, now));
+    }
+
+    /// The latest arrival of each request on its way.
+    fn flying(&self) -> Vec<Tick> {
+        self.open.values().map(|sent| tick_after(after(*sent, ARRIVES_WITHIN))).collect()
     }
 }
 
@@ -95,6 +103,7 @@ impl Lease {
     pub(super) fn take(&mut self, endpoint: Endpoint, id: u64, now: Timestamp) {
         let held = &mut self.groups[endpoint.budget()];
         held.places = held.places.saturating_sub(1);
+        held.sent += 1;
         held.open.insert(id, now);
         self.probe = false;
     }
@@ -102,9 +111,7 @@ impl Lease {
     /// A request has an answer, or will never have one.
     fn close(&mut self, ticket: &Ticket, quota: Option<Quota>, now: Timestamp) {
         let held = &mut self.groups[ticket.endpoint.budget()];
-        if held.open.remove(&ticket.id).is_some() {
-            held.closed.push(now.min(after(ticket.sent, ARRIVES_WITHIN)));
-        }
+        held.close(ticket.id, self.asked, now);
         if let Some(quota) = quota.filter(|_| held.heard.is_none_or(|heard| heard.sent <= ticket.sent)) {
             held.heard = Some(Observation { sent: ticket.sent, heard: now, quota });
         }
@@ -131,7 +138,7 @@ impl Lease {
     /// batches which follow each other closely need fewer leases.
     fn asks(&self, now: Timestamp) -> Vec<u32> {
         let recent = self.until > now;
-        self.groups.iter().map(|held| held.waiting + if recent { held.used() } else { 0 }).collect()
+        self.groups.iter().map(|held| held.waiting + if recent { held.sent } else { 0 }).collect()
     }
 }
 
@@ -156,7 +163,6 @@ impl Governor {
             holder: holder.to_owned(),
             key: key.to_owned(),
             terms,
-            number: 0,
             asked: 0,
             until: Timestamp::MIN,
             groups: terms.iter().map(|_| Held::default()).collect(),
@@ -203,16 +209,19 @@ impl Governor {
     pub fn plan(&mut self, stored: Option<&str>, now: Timestamp) -> Option<Plan> {
         let lease = self.lease.as_mut()?;
         let asks = lease.asks(now);
+        for held in &mut lease.groups {
+            held.places = 0;
+            held.close_old(lease.asked, now);
+        }
         lease.asked += 1;
-        lease.groups.iter_mut().for_each(|held| held.places = 0);
         let (mut next, unreadable) = Shared::read(stored, lease.terms, now);
         let turn = Turn {
             holder: &lease.holder,
             key: &lease.key,
             wait: self.gate.default_wait(),
-            last: lease.number,
             number: lease.asked,
-            used: lease.groups.iter().map(Held::arrivals).collect(),
+            used: lease.groups.iter().map(|held| held.closed.clone()).collect(),
+            flying: lease.groups.iter().map(Held::flying).collect(),
             asks,
             heard: lease.groups.iter().map(|held| held.heard).collect(),
             reports: &lease.reports,
@@ -236,11 +245,14 @@ impl Governor {
             held.again = again.map(moment);
         }
         if plan.text.is_some() {
-            (lease.number, lease.until, lease.probe) = (plan.number, moment(plan.grant.until), plan.grant.probe);
+            (lease.until, lease.probe) = (moment(plan.grant.until), plan.grant.probe);
             for (index, (held, (places, share))) in lease.groups.iter_mut().zip(&plan.grant.groups).enumerate() {
-                (held.places, held.heard) = (*places, None);
-                held.open.clear();
-                held.closed.clear();
+                (held.places, held.sent, held.heard) = (*places, 0, None);
+                held.closed.retain(|(asked, _)| *asked >= plan.number && plan.grant.goes_over);
+                if !plan.grant.goes_over {
+                    // What had been sent runs out with the lease that it was sent under.
+                    held.open.clear();
+                }
                 self.budgets.get_mut(index).into_iter().for_each(|budget| budget.share(*share));
             }
         }

@@ -5,8 +5,8 @@
 //! batch of ten events costs one read and one write of a document that stays below a kilobyte.
 //!
 //! - **A holder dies**: its places and its share run out by themselves.
-//! - **The answer of a save is lost**: a lease has a number. Found in the document and unknown to its holder, it was never
-//!   used, and is given back as a whole.
+//! - **The answer of a save is lost**: a lease has a number. One that is found in the document and unknown to its holder was
+//!   never used; its number says what the holder had reported by then.
 //! - **A refusal** (429, a bad key, failures in a row, a probe's answer) is written at once; siblings see it with their next
 //!   lease, so at most [`LEASE`] later, and requests that were on their way change nothing.
 //! - **One probe at a time**: the document says whose it is, and until when the others wait for it if it dies.
@@ -100,12 +100,14 @@ pub(super) struct Turn<'a> {
     pub(super) holder: &'a str,
     pub(super) key: &'a str,
     pub(super) wait: DefaultWait,
-    /// Number of the lease that `used` is about.
-    pub(super) last: u32,
     /// Number of the lease that is asked for.
     pub(super) number: u32,
-    /// By group: the latest arrival of each request that was sent.
-    pub(super) used: Vec<Vec<Tick>>,
+    /// By group: each request that has an answer, with the number of leases that had been asked for by then, and its latest
+    /// arrival. What was answered before the lease that the document holds was asked for is in the document.
+    pub(super) used: Vec<Vec<(u32, Tick)>>,
+    /// By group: the latest arrival of each request that is on its way. Its place goes over into the next lease, so that
+    /// its own arrival counts in the end.
+    pub(super) flying: Vec<Vec<Tick>>,
     /// By group: how many places are wanted.
     pub(super) asks: Vec<u32>,
     pub(super) heard: Vec<Option<Observation>>,
@@ -116,6 +118,8 @@ pub(super) struct Turn<'a> {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Grant {
     pub(super) until: Tick,
+    /// Whether there was a lease that places of requests on their way could go over from.
+    pub(super) goes_over: bool,
     /// By group: places and share.
     pub(super) groups: Vec<(u32, u32)>,
     /// By group: whether it waits for a share.
@@ -217,15 +221,17 @@ impl Shared {
 
     /// Takes in what a holder says, and gives it a new lease.
     pub(super) fn turn(&mut self, turn: &Turn<'_>, terms: &[Terms]) -> Grant {
+        let goes_over = self.holders.contains_key(turn.holder);
         let before = self.settle_lease(turn, terms);
         for (index, heard) in turn.heard.iter().enumerate() {
-            let outstanding = self.outstanding(index);
+            let mut outstanding = self.outstanding(index);
+            outstanding.extend(turn.flying[index].iter().map(|arrival| (*arrival, 1)));
             if let (Some(heard), Some(group)) = (heard, self.groups.get_mut(index)) {
                 group.observe(&terms[index], heard, &outstanding);
             }
         }
         turn.reports.iter().for_each(|report| self.report(turn, report, terms));
-        let mut grant = Grant { until: self.at + LEASE, save: !turn.reports.is_empty(), ..Grant::default() };
+        let mut grant = Grant { until: self.at + LEASE, goes_over, save: !turn.reports.is_empty(), ..Grant::default() };
         grant.groups = vec![(0, 0); terms.len()];
         grant.again = vec![None; terms.len()];
         grant.starves = vec![false; terms.len()];
@@ -234,7 +240,8 @@ impl Shared {
         for (index, terms) in terms.iter().enumerate() {
             let ask = turn.asks.get(index).copied().unwrap_or(0).min(left);
             if ask > 0 {
-                self.grant(index, terms, (ask, before[index].0), &mut grant);
+                let own = if goes_over { count(&turn.flying[index]) } else { 0 };
+                self.grant(index, terms, (ask, before[index].0, own), &mut grant);
                 // Of a probe there is one, whatever its endpoint.
                 left = if grant.probe { left - grant.groups[index].0 } else { left };
             }
@@ -250,9 +257,8 @@ impl Shared {
         for (index, _, share) in &entry.grants {
             let (Some(group), Some(terms)) = (self.groups.get_mut(*index), terms.get(*index)) else { continue };
             shares[*index] = (*share, entry.until);
-            // A lease that its holder does not know of was saved while the answer got lost: nothing was sent under it.
-            let used = turn.used.get(*index).filter(|_| entry.number == turn.last);
-            used.into_iter().flatten().for_each(|arrival| group.arrived(terms, *arrival, 1));
+            let used = turn.used[*index].iter().filter(|(asked, _)| *asked >= entry.number);
+            used.for_each(|(_, arrival)| group.arrived(terms, *arrival, 1));
         }
         self.tidy_groups();
         shares
@@ -321,13 +327,13 @@ impl Shared {
         }
     }
 
-    fn grant(&mut self, index: usize, terms: &Terms, (ask, own): (u32, u32), grant: &mut Grant) {
+    fn grant(&mut self, index: usize, terms: &Terms, (ask, own, flying): (u32, u32, u32), grant: &mut Grant) {
         let now = self.at;
         let entries = || self.holders.values().flat_map(|e| e.grants.iter().map(move |g| (e.until, g)));
-        let (mut active, mut shares, mut starving, mut outstanding) = (1u32, 0u32, false, 0u32);
+        let (mut active, mut shares, mut starving, mut outstanding) = (1u32, 0u32, false, flying);
         for (until, (_, places, share)) in entries().filter(|(_, grant)| grant.0 == index) {
             active += u32::from(until > now);
-            starving |= until > now && *share == 0;
+            starving |= until > now && *places == 0;
             shares += *share;
             outstanding += *places;
         }
@@ -344,12 +350,12 @@ impl Shared {
         let places = ask.min(of_use).min(free.div_ceil(active));
         grant.save |= places > 0;
         if places == 0 {
-            // Only who waits for a share has to be seen: the others then give some back.
-            grant.starves[index] = share == Some(0);
+            // Only who waits for a share alone has to be seen: the others then give some back.
+            grant.starves[index] = share == Some(0) && free > 0;
             grant.save |= grant.starves[index];
-            let until = if share == Some(0) { now + LOOK } else { group.free_at(terms, now).max(now + 3) };
+            let until = if grant.starves[index] { now + LOOK } else { group.free_at(terms, now).max(now + 3) };
             let returned = self.holders.values().map(|entry| entry.until).filter(|until| *until > now).min();
-            grant.again[index] = Some(returned.map_or(until, |returned| until.min(returned.max(now + LOOK))));
+            grant.again[index] = Some(returned.map_or(until, |returned| until.min(returned.max(now + 2 * LOOK))));
             return;
         }
         group.granted(places);
@@ -361,11 +367,12 @@ impl Shared {
         for (group, ((had, until), (_, has))) in self.groups.iter_mut().zip(before.iter().zip(&grant.groups)) {
             group.give_up(*until, had.saturating_sub(*has));
         }
+        let flying = |index: usize| if grant.goes_over { count(&turn.flying[index]) } else { 0 };
         let grants: Vec<_> = (grant.groups.iter().enumerate())
-            .filter(|(index, (places, _))| *places > 0 || grant.starves[*index])
-            .map(|(index, (places, share))| (index, *places, *share))
+            .map(|(index, (places, share))| (index, *places + flying(index), *share))
+            .filter(|(index, places, _)| *places > 0 || grant.starves[*index])
             .collect();
-        if grant.probe && grants.iter().any(|(_, places, _)| *places > 0) {
+        if grant.probe && grant.groups.iter().any(|(places, _)| *places > 0) {
             self.probe = Some(Probe { holder: turn.holder.to_owned(), until: self.at + PROBE });
         }
         if grants.is_empty() {
@@ -389,6 +396,10 @@ impl Shared {
         let free = group.free(terms, outstanding, copy.at);
         group.burst(terms, copy.at).map_or(free, |burst| free.min(burst.saturating_sub(group.tail())))
     }
+}
+
+fn count(list: &[Tick]) -> u32 {
+    u32::try_from(list.len()).unwrap_or(u32::MAX)
 }
 
 /// The last moment at which a request under a lease can arrive.

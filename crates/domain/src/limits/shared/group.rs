@@ -24,10 +24,13 @@ pub(in super::super) type Tick = i64;
 pub(in super::super) const TICK: Duration = Duration::from_millis(100);
 
 /// How many moments one list keeps apart. More are put together, at the later one.
-const MOST_MOMENTS: usize = 12;
+const MOST_MOMENTS: usize = 16;
 
-/// A halved share of the short window grows back by a tenth of the limit each so many ticks: five minutes.
-const REGROW_EVERY: Tick = 3_000;
+/// A halved share of the short window grows back by a tenth of the limit each so many ticks: a quarter of an hour.
+const REGROW_EVERY: Tick = 9_000;
+
+/// Places of the long window that are left to other apps as soon as there are any.
+const LEFT_TO_OTHERS: u32 = 3;
 
 /// One place that is left to others is taken back each so many windows.
 const RECLAIM_EVERY: Tick = 10;
@@ -184,6 +187,13 @@ impl Group {
             _ => ends,
         };
         // Whatever arrived before this request was sent was counted before it; of the rest nobody knows.
+        let held: u32 = outstanding.iter().map(|(_, places)| places).sum();
+        let own = self.steady(terms).saturating_sub(total(&self.taken)).saturating_sub(held);
+        if remaining.saturating_add(1) < own {
+            // Alone we would have at least as many left as our own count says: another app uses the account.
+            let now = tick(heard.heard);
+            self.reserve = Some((now, self.reserved(terms, now).max(LEFT_TO_OTHERS)));
+        }
         let arrived = self.taken.iter().map(|(until, places)| (until - terms.held(), *places));
         let unsure: u32 = arrived.chain(outstanding.iter().copied()).filter(|(at, _)| *at > sent).map(|(_, n)| n).sum();
         self.seen = Some(Seen(ends, sent, i64::from(remaining) - i64::from(unsure), unsure));
@@ -196,7 +206,8 @@ impl Group {
         let long = terms.burst.is_none() || told.is_some_and(|told| told > Duration::from_secs(2));
         if long && news(self.reserve) {
             let most = self.steady(terms) / 10;
-            self.reserve = Some((now, (self.reserved(terms, now) * 2).clamp(2, most.max(2))));
+            let left = (self.reserved(terms, now) * 2).clamp(LEFT_TO_OTHERS, most.max(LEFT_TO_OTHERS));
+            self.reserve = Some((now, left));
         }
         if let (Some(burst), false, true) = (self.burst(terms, now), long, news(self.cut)) {
             self.cut = Some((now, (burst / 2).max(1)));

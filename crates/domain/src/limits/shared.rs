@@ -353,7 +353,7 @@ impl Shared {
             // Only who waits for a share alone has to be seen: the others then give some back.
             grant.starves[index] = share == Some(0) && free > 0;
             grant.save |= grant.starves[index];
-            let until = if grant.starves[index] { now + LOOK } else { group.free_at(terms, now).max(now + 3) };
+            let until = if grant.starves[index] { now + 2 * LOOK } else { group.free_at(terms, now).max(now + 3) };
             let returned = self.holders.values().map(|entry| entry.until).filter(|until| *until > now).min();
             grant.again[index] = Some(returned.map_or(until, |returned| until.min(returned.max(now + 2 * LOOK))));
             return;

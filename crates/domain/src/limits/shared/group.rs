@@ -30,7 +30,7 @@ const MOST_MOMENTS: usize = 16;
 const REGROW_EVERY: Tick = 9_000;
 
 /// Places of the long window that are left to other apps as soon as there are any.
-const LEFT_TO_OTHERS: u32 = 3;
+const LEFT_TO_OTHERS: u32 = 4;
 
 /// One place that is left to others is taken back each so many windows.
 const RECLAIM_EVERY: Tick = 10;
@@ -210,7 +210,9 @@ impl Group {
             self.reserve = Some((now, left));
         }
         if let (Some(burst), false, true) = (self.burst(terms, now), long, news(self.cut)) {
-            self.cut = Some((now, (burst / 2).max(1)));
+            // Never below half of the limit: several holders need a share each, and the minute is the tighter bound.
+            let least = self.told.0.or(terms.burst).unwrap_or(burst) / 2;
+            self.cut = Some((now, (burst / 2).max(least).max(1)));
         }
     }
 

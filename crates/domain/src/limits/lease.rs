@@ -8,6 +8,7 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
+use sha2::{Digest, Sha256};
 
 use super::budget::{ARRIVES_WITHIN, Budget};
 use super::gate::Gate;
@@ -145,7 +146,7 @@ impl Lease {
 /// Shared limits.
 impl Governor {
     /// Klaviyo's limits, shared through a document with all who call with this account. `holder`: a name that no other
-    /// process has. `key`: a fingerprint of the key, from which nobody can tell the key.
+    /// process has. `key`: the key itself, of which only a [`fingerprint`] is kept, so that a stop is known to be about it.
     pub fn klaviyo_shared(holder: &str, key: &str) -> Self {
         Self::klaviyo(true).sharing(&KLAVIYO, holder, key)
     }
@@ -160,8 +161,8 @@ impl Governor {
         let short = terms.iter().filter(|terms| terms.burst.is_some());
         self.budgets = short.map(|_| Budget::of_share()).collect();
         self.lease = Some(Lease {
-            holder: holder.to_owned(),
-            key: key.to_owned(),
+            holder: fingerprint(holder),
+            key: fingerprint(key),
             terms,
             asked: 0,
             until: Timestamp::MIN,
@@ -282,6 +283,11 @@ impl Governor {
         }
         changes
     }
+}
+
+/// Eight digits that tell texts apart and from which nobody can tell the text.
+fn fingerprint(text: &str) -> String {
+    hex::encode(Sha256::digest(text).get(..4).unwrap_or_default())
 }
 
 /// What a process that sends nothing can see.

@@ -125,7 +125,7 @@ impl Lease {
         if held.again.is_some_and(|until| until > now) {
             return here;
         }
-        here.max(self.seen.as_ref().map_or(0, |seen| seen.free(endpoint, self.terms, now)))
+        here.max(self.seen.as_ref().map_or(0, |seen| seen.free((endpoint, &self.holder), self.terms, now)))
     }
 
     /// Uses nothing of it any more. In the document it runs out by itself.

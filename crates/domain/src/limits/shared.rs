@@ -42,7 +42,7 @@ const LOOK: Tick = 5;
 
 /// How many holders the document tells apart. The oldest of more is written down as places taken and a share given up,
 /// which is what its lease comes to when nothing is reported.
-const MOST_HOLDERS: usize = 12;
+const MOST_HOLDERS: usize = 10;
 
 /// The lease of one holder.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -82,6 +82,9 @@ pub(super) struct Shared {
     groups: Vec<Group>,
     #[serde(default)]
     holders: BTreeMap<String, Entry>,
+    /// Whether it was moved to our clock. It has to be saved then, or every look would begin its waits anew.
+    #[serde(skip)]
+    moved: bool,
 }
 
 /// What the siblings have to know of a request.
@@ -146,6 +149,7 @@ impl Shared {
             at,
             groups: terms.iter().map(group).collect(),
             holders: BTreeMap::new(),
+            moved: false,
         };
         let Some(body) = body else { return (fresh(&|_| Group::default()), None) };
         let read = match serde_json::from_str::<Self>(body) {
@@ -184,11 +188,13 @@ impl Shared {
         let ahead = self.gate.ahead(now);
         if ahead > Duration::from_secs(1) {
             self.gate.shift(ahead);
+            self.moved = true;
         }
         let step = self.at - at;
         if step > 10 {
             self.shift(-step);
             self.at = at;
+            self.moved = true;
         }
         self.at = self.at.max(at);
     }
@@ -231,7 +237,12 @@ impl Shared {
             }
         }
         turn.reports.iter().for_each(|report| self.report(turn, report, terms));
-        let mut grant = Grant { until: self.at + LEASE, goes_over, save: !turn.reports.is_empty(), ..Grant::default() };
+        let mut grant = Grant {
+            until: self.at + LEASE,
+            goes_over,
+            save: self.moved || !turn.reports.is_empty(),
+            ..Grant::default()
+        };
         grant.groups = vec![(0, 0); terms.len()];
         grant.again = vec![None; terms.len()];
         grant.starves = vec![false; terms.len()];
@@ -385,8 +396,8 @@ impl Shared {
         }
     }
 
-    /// How many places a holder without a lease could expect.
-    pub(super) fn free(&self, endpoint: Endpoint, terms: &[Terms], now: Timestamp) -> u32 {
+    /// How many places a holder could expect from a new lease.
+    pub(super) fn free(&self, (endpoint, holder): (Endpoint, &str), terms: &[Terms], now: Timestamp) -> u32 {
         let mut copy = self.clone();
         copy.at = copy.at.max(tick(now));
         copy.tidy(terms);
@@ -394,7 +405,10 @@ impl Shared {
         let (Some(group), Some(terms)) = (copy.groups.get(index), terms.get(index)) else { return super::UNLIMITED };
         let outstanding = copy.outstanding(index).iter().map(|(_, places)| places).sum();
         let free = group.free(terms, outstanding, copy.at);
-        group.burst(terms, copy.at).map_or(free, |burst| free.min(burst.saturating_sub(group.tail())))
+        let others = copy.holders.iter().filter(|(name, _)| *name != holder).flat_map(|(_, entry)| &entry.grants);
+        let shares: u32 = others.filter(|grant| grant.0 == index).map(|grant| grant.2).sum();
+        let share = |burst: u32| burst.saturating_sub(group.tail()).saturating_sub(shares);
+        group.burst(terms, copy.at).map_or(free, |burst| free.min(share(burst)))
     }
 }
 

@@ -23,8 +23,11 @@ pub(in super::super) type Tick = i64;
 
 pub(in super::super) const TICK: Duration = Duration::from_millis(100);
 
-/// How many moments one list keeps apart. More are put together, at the later one.
-const MOST_MOMENTS: usize = 16;
+/// How many moments of places are kept apart. More are put together, at the later one.
+const MOST_PLACES: usize = 14;
+
+/// The same for shares.
+const MOST_SHARES: usize = 6;
 
 /// A halved share of the short window grows back by a tenth of the limit each so many ticks: a quarter of an hour.
 const REGROW_EVERY: Tick = 9_000;
@@ -164,12 +167,12 @@ impl Group {
 
     /// Takes `places` until one window after `arrival`.
     pub(super) fn arrived(&mut self, terms: &Terms, arrival: Tick, places: u32) {
-        add(&mut self.taken, arrival + terms.held(), places);
+        add(&mut self.taken, arrival + terms.held(), places, MOST_PLACES);
     }
 
     /// Keeps a share until its last request can no longer count.
     pub(super) fn give_up(&mut self, last: Tick, share: u32) {
-        add(&mut self.tail, last + share_lingers(), share);
+        add(&mut self.tail, last + share_lingers(), share, MOST_SHARES);
     }
 
     /// Takes in what a holder heard. `outstanding`: places of other holders, each until the last moment of arrival.
@@ -276,7 +279,7 @@ fn total(moments: &Moments) -> u32 {
 }
 
 /// Adds to a sorted list, and keeps it short: the two neighbours whose union costs least become one.
-fn add(moments: &mut Moments, at: Tick, places: u32) {
+fn add(moments: &mut Moments, at: Tick, places: u32, most: usize) {
     if places == 0 {
         return;
     }
@@ -285,7 +288,7 @@ fn add(moments: &mut Moments, at: Tick, places: u32) {
         Some((other, sum)) if *other == at => *sum = sum.saturating_add(places),
         _ => moments.insert(index, (at, places)),
     }
-    while moments.len() > MOST_MOMENTS {
+    while moments.len() > most {
         let cost = |at: usize| (moments[at + 1].0 - moments[at].0) * i64::from(moments[at].1);
         let cheapest = (0..moments.len() - 1).min_by_key(|at| cost(*at)).unwrap_or(0);
         let (_, places) = moments.remove(cheapest);

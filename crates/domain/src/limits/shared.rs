@@ -17,6 +17,7 @@
 //!   One that cannot be read counts as if all places were taken.
 
 pub(super) mod group;
+mod turn;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -24,9 +25,10 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::gate::{DefaultWait, Gate, GateRecord};
-use super::{Endpoint, Outcome, SAVED_VERSION, Ticket};
-use group::{Group, Observation, TICK, Terms, Tick, share_lingers, tick};
+use super::gate::GateRecord;
+use super::{Endpoint, SAVED_VERSION};
+use group::{Group, TICK, Terms, Tick, share_lingers, tick};
+pub(super) use turn::{Grant, Report, Turn};
 
 /// How long a lease is valid. Also the longest time for which a holder may not know what a sibling was told.
 pub(super) const LEASE: Tick = 20;
@@ -85,56 +87,6 @@ pub(super) struct Shared {
     /// Whether it was moved to our clock. It has to be saved then, or every look would begin its waits anew.
     #[serde(skip)]
     moved: bool,
-}
-
-/// What the siblings have to know of a request.
-#[derive(Debug)]
-pub(super) struct Report {
-    pub(super) ticket: Ticket,
-    pub(super) outcome: Outcome,
-    /// Failures in a row before it, as its process met them.
-    pub(super) failures: u32,
-    pub(super) at: Timestamp,
-}
-
-/// What a holder says and asks.
-#[derive(Debug)]
-pub(super) struct Turn<'a> {
-    pub(super) holder: &'a str,
-    pub(super) key: &'a str,
-    pub(super) wait: DefaultWait,
-    /// Number of the lease that is asked for.
-    pub(super) number: u32,
-    /// By group: each request that has an answer, with the number of leases that had been asked for by then, and its latest
-    /// arrival. What was answered before the lease that the document holds was asked for is in the document.
-    pub(super) used: Vec<Vec<(u32, Tick)>>,
-    /// By group: the latest arrival of each request that is on its way. Its place goes over into the next lease, so that
-    /// its own arrival counts in the end.
-    pub(super) flying: Vec<Vec<Tick>>,
-    /// By group: how many places are wanted.
-    pub(super) asks: Vec<u32>,
-    pub(super) heard: Vec<Option<Observation>>,
-    pub(super) reports: &'a [Report],
-}
-
-/// What a holder may do.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Grant {
-    pub(super) until: Tick,
-    /// Whether there was a lease that places of requests on their way could go over from.
-    pub(super) goes_over: bool,
-    /// By group: places and share.
-    pub(super) groups: Vec<(u32, u32)>,
-    /// By group: whether it waits for a share.
-    starves: Vec<bool>,
-    /// By group: when to ask again, where nothing was granted.
-    pub(super) again: Vec<Option<Tick>>,
-    /// The one place is for a probe.
-    pub(super) probe: bool,
-    /// A sibling's probe is on its way: look again then.
-    pub(super) look: Option<Tick>,
-    /// Whether the document has to be saved for the grant to be valid.
-    pub(super) save: bool,
 }
 
 impl Shared {
@@ -225,56 +177,6 @@ impl Shared {
         self.groups.iter_mut().for_each(|group| group.tidy(now));
     }
 
-    /// Takes in what a holder says, and gives it a new lease.
-    pub(super) fn turn(&mut self, turn: &Turn<'_>, terms: &[Terms]) -> Grant {
-        let goes_over = self.holders.contains_key(turn.holder);
-        let before = self.settle_lease(turn, terms);
-        for (index, heard) in turn.heard.iter().enumerate() {
-            let mut outstanding = self.outstanding(index);
-            outstanding.extend(turn.flying[index].iter().map(|arrival| (*arrival, 1)));
-            if let (Some(heard), Some(group)) = (heard, self.groups.get_mut(index)) {
-                group.observe(&terms[index], heard, &outstanding);
-            }
-        }
-        turn.reports.iter().for_each(|report| self.report(turn, report, terms));
-        let mut grant = Grant {
-            until: self.at + LEASE,
-            goes_over,
-            save: self.moved || !turn.reports.is_empty(),
-            ..Grant::default()
-        };
-        grant.groups = vec![(0, 0); terms.len()];
-        grant.again = vec![None; terms.len()];
-        grant.starves = vec![false; terms.len()];
-        let most = self.allowed(turn, &mut grant);
-        let mut left = most;
-        for (index, terms) in terms.iter().enumerate() {
-            let ask = turn.asks.get(index).copied().unwrap_or(0).min(left);
-            if ask > 0 {
-                let own = if goes_over { count(&turn.flying[index]) } else { 0 };
-                self.grant(index, terms, (ask, before[index].0, own), &mut grant);
-                // Of a probe there is one, whatever its endpoint.
-                left = if grant.probe { left - grant.groups[index].0 } else { left };
-            }
-        }
-        self.enter(turn, &before, &grant, terms);
-        grant
-    }
-
-    /// Ends the holder's previous lease. Gives, by group, its share and the last moment of that share.
-    fn settle_lease(&mut self, turn: &Turn<'_>, terms: &[Terms]) -> Vec<(u32, Tick)> {
-        let mut shares = vec![(0, self.at); terms.len()];
-        let Some(entry) = self.holders.remove(turn.holder) else { return shares };
-        for (index, _, share) in &entry.grants {
-            let (Some(group), Some(terms)) = (self.groups.get_mut(*index), terms.get(*index)) else { continue };
-            shares[*index] = (*share, entry.until);
-            let used = turn.used[*index].iter().filter(|(asked, _)| *asked >= entry.number);
-            used.for_each(|(_, arrival)| group.arrived(terms, *arrival, 1));
-        }
-        self.tidy_groups();
-        shares
-    }
-
     /// Places of the holders, each until the last moment at which its requests can arrive.
     fn outstanding(&self, group: usize) -> Vec<(Tick, u32)> {
         let of_group = |entry: &Entry| {
@@ -283,31 +185,6 @@ impl Shared {
         };
         self.holders.values().map(of_group).collect()
     }
-
-    fn report(&mut self, turn: &Turn<'_>, report: &Report, terms: &[Terms]) {
-        let ticket = &report.ticket;
-        let ours = ticket.probe && self.probe.as_ref().is_some_and(|probe| probe.holder == turn.holder);
-        if ours {
-            self.probe = None;
-        }
-        let mut gate = Gate::rebuilt(turn.wait, self.gate.clone(), report.failures, ticket.probe.then_some(ticket.id));
-        gate.settle(ticket, report.outcome.clone(), report.at);
-        self.gate = gate.record();
-        match &report.outcome {
-            Outcome::Denied { .. } => self.stopped_key = Some(turn.key.to_owned()),
-            Outcome::Throttled(told) => {
-                let index = ticket.endpoint.budget();
-                if let (Some(group), Some(terms)) = (self.groups.get_mut(index), terms.get(index)) {
-                    group.refused(terms, tick(ticket.sent), *told, self.at);
-                }
-            }
-            _ => {}
-        }
-        if self.gate.stop.is_none() {
-            self.stopped_key = None;
-        }
-    }
-
     /// The gate for a holder of this key. A stop that another key met does not concern it.
     pub(super) fn gate_for(&self, key: &str) -> GateRecord {
         let mut gate = self.gate.clone();
@@ -315,85 +192,6 @@ impl Shared {
             gate.probe_at_once();
         }
         gate
-    }
-
-    /// How many places the gate lets a holder have, all groups together.
-    fn allowed(&mut self, turn: &Turn<'_>, grant: &mut Grant) -> u32 {
-        let gate = Gate::rebuilt(turn.wait, self.gate_for(turn.key), 0, None);
-        if gate.check(group::moment(self.at)).is_err() {
-            return 0;
-        }
-        if !gate.one_at_a_time() {
-            return u32::MAX;
-        }
-        match self.probe.as_ref().filter(|probe| probe.holder != turn.holder) {
-            Some(probe) => {
-                grant.look = Some(probe.until.min(self.at + LOOK));
-                0
-            }
-            None => {
-                grant.probe = true;
-                1
-            }
-        }
-    }
-
-    fn grant(&mut self, index: usize, terms: &Terms, (ask, own, flying): (u32, u32, u32), grant: &mut Grant) {
-        let now = self.at;
-        let entries = || self.holders.values().flat_map(|e| e.grants.iter().map(move |g| (e.until, g)));
-        let (mut active, mut shares, mut starving, mut outstanding) = (1u32, 0u32, false, flying);
-        for (until, (_, places, share)) in entries().filter(|(_, grant)| grant.0 == index) {
-            active += u32::from(until > now);
-            starving |= until > now && *places == 0;
-            shares += *share;
-            outstanding += *places;
-        }
-        let group = &mut self.groups[index];
-        let share = group.burst(terms, now).map(|most| {
-            let free = most.saturating_sub(shares).saturating_sub(group.tail());
-            // Who comes new leaves half of what is free to the next; who grows may take it; who sees others go without
-            // takes no more than an equal part.
-            let fair = if starving { (most / active).max(1) } else { u32::MAX };
-            ask.min(fair).min(if own > 0 { free } else { free.div_ceil(2) })
-        });
-        let free = group.free(terms, outstanding, now);
-        let of_use = share.map_or(u32::MAX, |share| share.saturating_mul(LEASE_SECONDS));
-        let places = ask.min(of_use).min(free.div_ceil(active));
-        grant.save |= places > 0;
-        if places == 0 {
-            // Only who waits for a share alone has to be seen: the others then give some back.
-            grant.starves[index] = share == Some(0) && free > 0;
-            grant.save |= grant.starves[index];
-            let until = if grant.starves[index] { now + 2 * LOOK } else { group.free_at(terms, now).max(now + 3) };
-            let returned = self.holders.values().map(|entry| entry.until).filter(|until| *until > now).min();
-            grant.again[index] = Some(returned.map_or(until, |returned| until.min(returned.max(now + 2 * LOOK))));
-            return;
-        }
-        group.granted(places);
-        grant.groups[index] = (places, share.unwrap_or(0));
-    }
-
-    /// Writes the new lease down, and the shares that the old one had beyond it.
-    fn enter(&mut self, turn: &Turn<'_>, before: &[(u32, Tick)], grant: &Grant, terms: &[Terms]) {
-        for (group, ((had, until), (_, has))) in self.groups.iter_mut().zip(before.iter().zip(&grant.groups)) {
-            group.give_up(*until, had.saturating_sub(*has));
-        }
-        let flying = |index: usize| if grant.goes_over { count(&turn.flying[index]) } else { 0 };
-        let grants: Vec<_> = (grant.groups.iter().enumerate())
-            .map(|(index, (places, share))| (index, *places + flying(index), *share))
-            .filter(|(index, places, _)| *places > 0 || grant.starves[*index])
-            .collect();
-        if grant.probe && grant.groups.iter().any(|(places, _)| *places > 0) {
-            self.probe = Some(Probe { holder: turn.holder.to_owned(), until: self.at + PROBE });
-        }
-        if grants.is_empty() {
-            return;
-        }
-        self.holders.insert(turn.holder.to_owned(), Entry { number: turn.number, until: grant.until, grants });
-        while self.holders.len() > MOST_HOLDERS {
-            let oldest = self.holders.iter().min_by_key(|(_, entry)| entry.until).map(|(name, _)| name.clone());
-            self.fold(&oldest.unwrap_or_default(), terms);
-        }
     }
 
     /// How many places a holder could expect from a new lease.
@@ -410,10 +208,6 @@ impl Shared {
         let share = |burst: u32| burst.saturating_sub(group.tail()).saturating_sub(shares);
         group.burst(terms, copy.at).map_or(free, |burst| free.min(share(burst)))
     }
-}
-
-fn count(list: &[Tick]) -> u32 {
-    u32::try_from(list.len()).unwrap_or(u32::MAX)
 }
 
 /// The last moment at which a request under a lease can arrive.

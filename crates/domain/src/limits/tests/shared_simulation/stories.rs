@@ -5,6 +5,7 @@ use super::*;
 const SEEDS: u64 = 6;
 
 /// Prints what a setting comes to; shown by `cargo test -- --nocapture`.
+#[expect(clippy::print_stdout, reason = "the figures are for people")]
 fn show(name: &str, setting: &Setting, seed: u64) -> Tally {
     let tally = run(seed, setting);
     let (accepted, refused, others) = (tally.accepted, tally.refused, tally.others);
@@ -83,7 +84,6 @@ fn another_app_that_eats_half_the_budget_is_left_its_half() {
             refused += tally.refused;
             least = least.min(tally.accepted + tally.others);
         }
-        println!("{holders}: {refused} of {sent} refused, least {least}");
         assert!(refused * 1_000 <= sent, "{holders} holders: {refused} of {sent} refused");
         assert!(least * 100 >= 4_500 * 85, "{holders} holders: both together sent {least} of 4500");
     }

@@ -2,7 +2,7 @@
 
 use super::*;
 
-const SEEDS: u64 = 6;
+const SEEDS: u64 = 4;
 
 /// Prints what a setting comes to; shown by `cargo test -- --nocapture`.
 #[expect(clippy::print_stdout, reason = "the figures are for people")]

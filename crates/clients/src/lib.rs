@@ -12,7 +12,7 @@
 //! - All requests may be repeated, also those that were sent and never answered: reads change nothing, and events carry a
 //!   `unique_id`. Hence a cut connection is simply tried again.
 //! - Keys, bodies, addresses of persons and contact data are in no error text and no log line.
-//! - With [`Limits::Shared`], any number of processes over one store keep to the limits together (`domain::limits::shared`),
+//! - With [`Limits::Shared`], any number of processes over one store keep to the limits together (`domain/src/limits/shared.rs`),
 //!   and nothing is sent while the store cannot be asked.
 //!
 //! Clients are cheap to clone and shared by many tasks; no lock is held while anything waits.

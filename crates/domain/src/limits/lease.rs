@@ -146,7 +146,7 @@ impl Lease {
 /// Shared limits.
 impl Governor {
     /// Klaviyo's limits, shared through a document with all who call with this account. `holder`: a name that no other
-    /// process has. `key`: the key itself, of which only a [`fingerprint`] is kept, so that a stop is known to be about it.
+    /// process has. `key`: the key itself, of which only a fingerprint is kept, so that a stop is known to be about it.
     pub fn klaviyo_shared(holder: &str, key: &str) -> Self {
         Self::klaviyo(true).sharing(&KLAVIYO, holder, key)
     }

@@ -1,5 +1,6 @@
 //! The loop that every request of both vendors goes through.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -26,6 +27,8 @@ pub(crate) struct Caller<T, C, J, D> {
     vendor: Vendor,
     transport: T,
     governor: Arc<Mutex<Governor>>,
+    /// Whether one of the tasks asks for a new share of shared limits.
+    renewing: AtomicBool,
     clock: Arc<C>,
     jitter: Arc<J>,
     documents: Arc<D>,
@@ -44,7 +47,15 @@ enum Verdict<R> {
 impl<T: Transport, C: Clock, J: Jitter, D: Documents> Caller<T, C, J, D> {
     pub(crate) fn new(vendor: Vendor, transport: T, governor: Governor, ports: (Arc<C>, Arc<J>, Arc<D>)) -> Self {
         let (clock, jitter, documents) = ports;
-        Self { vendor, transport, governor: Arc::new(Mutex::new(governor)), clock, jitter, documents }
+        Self {
+            vendor,
+            transport,
+            governor: Arc::new(Mutex::new(governor)),
+            renewing: AtomicBool::new(false),
+            clock,
+            jitter,
+            documents,
+        }
     }
 
     /// Takes in what an earlier process was told.
@@ -70,6 +81,7 @@ impl<T: Transport, C: Clock, J: Jitter, D: Documents> Caller<T, C, J, D> {
         let started = self.clock.now();
         let mut patience = PATIENCE;
         let mut tries = 0;
+        self.keep(false).await;
         loop {
             let permit = self.admitted(request.endpoint, &mut patience).await?;
             let sent = self.transport.send(request).await;
@@ -78,9 +90,8 @@ impl<T: Transport, C: Clock, J: Jitter, D: Documents> Caller<T, C, J, D> {
             let verdict = judge(request, sent, &read, now);
             let changes = permit.settle(verdict.outcome(), quota, now);
             self.tell(&changes);
-            if matches!(verdict, Verdict::Throttled(_) | Verdict::Failed { told: Some(_), .. }) {
-                self.save().await;
-            }
+            let told = matches!(verdict, Verdict::Throttled(_) | Verdict::Failed { told: Some(_), .. });
+            self.keep(told).await;
             match verdict {
                 Verdict::Done(done) => return Ok(done),
                 Verdict::Throttled(_) => {}
@@ -101,6 +112,7 @@ impl<T: Transport, C: Clock, J: Jitter, D: Documents> Caller<T, C, J, D> {
 
     /// Waits for permission, but not for long.
     async fn admitted(&self, endpoint: Endpoint, patience: &mut Duration) -> Result<Permit<'_, C>, CallError> {
+        let mut queued = None;
         loop {
             let now = self.clock.now();
             let hold = match lock(&self.governor).admit(endpoint, now) {
@@ -120,6 +132,14 @@ impl<T: Transport, C: Clock, J: Jitter, D: Documents> Caller<T, C, J, D> {
                         counts: false,
                         until: hold.until,
                     });
+                }
+                HoldKind::Lease => {
+                    queued.get_or_insert_with(|| Queued::new(&self.governor, endpoint));
+                    if let Some(renewal) = Renewal::begin(&self.renewing) {
+                        self.renew(renewal).await.map_err(|_| self.store_failed())?;
+                        continue;
+                    }
+                    (POLL, later(now, SOON))
                 }
                 HoldKind::Probing => (POLL, later(now, SOON)),
                 HoldKind::Budget | HoldKind::Told => {
@@ -162,11 +182,38 @@ impl<T: Transport, C: Clock, J: Jitter, D: Documents> Caller<T, C, J, D> {
         }
     }
 
-    /// Keeps a told wait before anybody hears of it. Without a store that works it is at least obeyed by this process.
-    async fn save(&self) {
-        if let Err(error) = memory::save(&*self.documents, self.vendor, &self.governor, self.clock.now()).await {
+    /// Keeps what was told before anybody hears of it. Without a store that works it is at least obeyed by this process.
+    async fn keep(&self, told: bool) {
+        if lock(&self.governor).is_shared() {
+            while lock(&self.governor).has_news() {
+                match Renewal::begin(&self.renewing) {
+                    // What could not be told is told with the next call.
+                    Some(renewal) => {
+                        if self.renew(renewal).await.is_err() {
+                            return;
+                        }
+                    }
+                    // Who renews now may have planned before our news, or may die: look again.
+                    None => self.clock.sleep(POLL).await,
+                }
+            }
+        } else if told
+            && let Err(error) = memory::save(&*self.documents, self.vendor, &self.governor, self.clock.now()).await
+        {
             tracing::warn!(vendor = self.vendor.name(), %error, "the wait we were told is not saved");
         }
+    }
+
+    async fn renew(&self, _one_at_a_time: Renewal<'_>) -> Result<(), StoreError> {
+        let renewed = memory::renew(&*self.documents, self.vendor, &self.governor, &*self.clock, &*self.jitter).await;
+        renewed.inspect_err(|error| {
+            let vendor = self.vendor.name();
+            tracing::warn!(vendor, %error, "the limits could not be shared: nothing is sent until they can");
+        })
+    }
+
+    fn store_failed(&self) -> CallError {
+        CallError::Wait { vendor: self.vendor, until: later(self.clock.now(), SOON) }
     }
 
     fn tell(&self, changes: &[Change]) {
@@ -218,6 +265,37 @@ impl<R> Verdict<R> {
             Self::Denied { reason, everywhere } => Outcome::Denied { reason: reason.clone(), everywhere: *everywhere },
             Self::Failed { told, .. } => Outcome::Failed(*told),
         }
+    }
+}
+
+/// The right to ask for a new share, for one task at a time; given back however it ends.
+struct Renewal<'a>(&'a AtomicBool);
+
+impl<'a> Renewal<'a> {
+    fn begin(renewing: &'a AtomicBool) -> Option<Self> {
+        (!renewing.swap(true, Ordering::AcqRel)).then(|| Self(renewing))
+    }
+}
+
+impl Drop for Renewal<'_> {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Release);
+    }
+}
+
+/// A request that waits for a share of shared limits, so that the next one that is asked for is large enough.
+struct Queued<'a>(&'a Mutex<Governor>, Endpoint);
+
+impl<'a> Queued<'a> {
+    fn new(governor: &'a Mutex<Governor>, endpoint: Endpoint) -> Self {
+        lock(governor).waits(endpoint);
+        Self(governor, endpoint)
+    }
+}
+
+impl Drop for Queued<'_> {
+    fn drop(&mut self) {
+        lock(self.0).waits_no_more(self.1);
     }
 }
 

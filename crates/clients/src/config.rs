@@ -45,11 +45,18 @@ impl ClientConfig {
 }
 
 /// Whether we keep to the vendors' limits before they enforce them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Limits {
-    /// The documented limits, as corrected by the headers of the answers.
+    /// The documented limits, as corrected by the headers of the answers. For one process alone.
     #[default]
     Documented,
+    /// The same, kept together with every other process that uses these accounts and this store: each asks a document
+    /// there for a share of the limits, about once for ten requests, and what one was told the others know 2 seconds later.
+    /// While the store does not answer, calls wait.
+    Shared {
+        /// A name that no other process has, ever: the instance of a function, say.
+        holder: String,
+    },
     /// None, for benchmarks against a server of our own. A wait that is told is obeyed all the same.
     Off,
 }

@@ -12,6 +12,8 @@
 //! - All requests may be repeated, also those that were sent and never answered: reads change nothing, and events carry a
 //!   `unique_id`. Hence a cut connection is simply tried again.
 //! - Keys, bodies, addresses of persons and contact data are in no error text and no log line.
+//! - With [`Limits::Shared`], any number of processes over one store keep to the limits together (`domain/src/limits/shared.rs`),
+//!   and nothing is sent while the store cannot be asked.
 //!
 //! Clients are cheap to clone and shared by many tasks; no lock is held while anything waits.
 
@@ -32,12 +34,13 @@ use std::sync::Arc;
 
 use app::ports::{Clock, Documents, Jitter, Vendor};
 use domain::limits::Governor;
+use secrecy::ExposeSecret;
 
 use caller::Caller;
 pub use config::{ClientConfig, ClientError, Limits, Timeouts};
 pub use intercom::IntercomClient;
 pub use klaviyo::{Account, KlaviyoClient, Metric};
-pub use vendors::VendorStates;
+pub use vendors::{StoredVendors, VendorStates, stored_vendors};
 
 /// Both vendors, and what holds them back.
 pub struct Clients<C, J, D> {
@@ -70,19 +73,10 @@ pub async fn connect<C: Clock, J: Jitter, D: Documents>(
     documents: Arc<D>,
 ) -> Result<Clients<C, J, D>, ClientError> {
     let (to_intercom, to_klaviyo) = transport::build(&config)?;
-    let limited = config.limits == Limits::Documented;
-    let intercom = Arc::new(Caller::new(
-        Vendor::Intercom,
-        to_intercom,
-        Governor::intercom(limited),
-        (clock.clone(), jitter.clone(), documents.clone()),
-    ));
-    let klaviyo = Arc::new(Caller::new(
-        Vendor::Klaviyo,
-        to_klaviyo,
-        Governor::klaviyo(limited),
-        (clock.clone(), jitter, documents),
-    ));
+    let (for_intercom, for_klaviyo) = governors(&config);
+    let ports = (clock.clone(), jitter, documents);
+    let intercom = Arc::new(Caller::new(Vendor::Intercom, to_intercom, for_intercom, ports.clone()));
+    let klaviyo = Arc::new(Caller::new(Vendor::Klaviyo, to_klaviyo, for_klaviyo, ports));
     intercom.load().await?;
     klaviyo.load().await?;
     let vendors = VendorStates::new(clock, intercom.governor(), klaviyo.governor());
@@ -91,4 +85,15 @@ pub async fn connect<C: Clock, J: Jitter, D: Documents>(
         klaviyo: KlaviyoClient::new(klaviyo, config.timeouts),
         vendors,
     })
+}
+
+fn governors(config: &ClientConfig) -> (Governor, Governor) {
+    match &config.limits {
+        Limits::Documented => (Governor::intercom(true), Governor::klaviyo(true)),
+        Limits::Off => (Governor::intercom(false), Governor::klaviyo(false)),
+        Limits::Shared { holder } => (
+            Governor::intercom_shared(holder, config.intercom_token.expose_secret().trim()),
+            Governor::klaviyo_shared(holder, config.klaviyo_key.expose_secret().trim()),
+        ),
+    }
 }

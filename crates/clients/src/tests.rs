@@ -3,6 +3,7 @@
 mod delivery;
 mod limits;
 mod reading;
+mod shared;
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex};
@@ -54,6 +55,12 @@ pub(crate) struct Papers {
     /// Another worker's text that gets in between the next load and the save after it.
     interloper: Mutex<Option<String>>,
     broken: Mutex<bool>,
+    /// Saves, and answers as if it had not.
+    forgetful: Mutex<bool>,
+    /// How long each call takes.
+    slow: Mutex<Duration>,
+    loads: Mutex<u32>,
+    saves: Mutex<u32>,
 }
 
 impl Papers {
@@ -67,6 +74,13 @@ impl Papers {
         kept.insert(name.to_owned(), Document { version, body: body.to_owned() });
     }
 
+    async fn take_time(&self) {
+        let slow = *self.slow.lock().expect("sound");
+        if slow > Duration::ZERO {
+            tokio::time::sleep(slow).await;
+        }
+    }
+
     fn check(&self) -> StoreResult<()> {
         let broken = *self.broken.lock().expect("sound");
         let error = StoreError::Unavailable { store: "test", detail: "broken".to_owned() };
@@ -76,11 +90,15 @@ impl Papers {
 
 impl Documents for Papers {
     async fn load(&self, name: &str) -> StoreResult<Option<Document>> {
+        self.take_time().await;
+        *self.loads.lock().expect("sound") += 1;
         self.check()?;
         Ok(self.get(name))
     }
 
     async fn save(&self, name: &str, body: &str, expected: Option<u64>) -> StoreResult<bool> {
+        self.take_time().await;
+        *self.saves.lock().expect("sound") += 1;
         self.check()?;
         if let Some(other) = self.interloper.lock().expect("sound").take() {
             self.put(name, &other);
@@ -89,6 +107,9 @@ impl Documents for Papers {
             return Ok(false);
         }
         self.put(name, body);
+        if *self.forgetful.lock().expect("sound") {
+            return Err(StoreError::Unavailable { store: "test", detail: "the answer got lost".to_owned() });
+        }
         Ok(true)
     }
 }
@@ -193,6 +214,13 @@ impl Stage {
 
     async fn klaviyo_on(papers: Arc<Papers>, steps: impl IntoIterator<Item = Step>) -> (Self, Klaviyo) {
         let (stage, caller) = Self::new(Vendor::Klaviyo, Governor::klaviyo(true), papers, steps).await;
+        (stage, Klaviyo { caller, timeouts: Timeouts::default() })
+    }
+
+    /// One of several processes. All of a test have to be made at once, for their clocks begin here.
+    async fn sharing(papers: &Arc<Papers>, holder: &str, key: &str, steps: Vec<Step>) -> (Self, Klaviyo) {
+        let governor = Governor::klaviyo_shared(holder, key);
+        let (stage, caller) = Self::new(Vendor::Klaviyo, governor, papers.clone(), steps).await;
         (stage, Klaviyo { caller, timeouts: Timeouts::default() })
     }
 

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use app::ports::{
     CallError, Clock, ContactLookup, Document, Documents, Intercom, Jitter, Klaviyo, StoreResult, VendorState,
 };
-use clients::{ClientConfig, Clients, Limits, Timeouts, connect};
+use clients::{ClientConfig, Clients, Limits, Timeouts, connect, stored_vendors};
 use domain::activity::Activity;
 use domain::contact::Contact;
 use domain::directory::Directory;
@@ -162,10 +162,14 @@ async fn read(stream: &mut TcpStream) -> Option<String> {
 type Ours = Clients<Wall, Half, Paper>;
 
 async fn clients(server: &Server, paper: Arc<Paper>) -> Ours {
+    clients_with(server, paper, Limits::Documented).await
+}
+
+async fn clients_with(server: &Server, paper: Arc<Paper>, limits: Limits) -> Ours {
     let mut config = ClientConfig::new(&server.url, SecretString::from(TOKEN), &server.url, SecretString::from(KEY));
     let short = Duration::from_millis(300);
     config.timeouts = Timeouts { connect: short, single: short, bulk: short * 2, intercom: short };
-    config.limits = Limits::Documented;
+    config.limits = limits;
     connect(config, Arc::new(Wall), Arc::new(Half), paper).await.expect("connects")
 }
 
@@ -293,6 +297,30 @@ async fn a_told_wait_is_obeyed_by_the_next_process() {
     let next = clients(&server, paper).await;
     assert!(next.vendors.throttled_until().is_some());
     while let Err(error) = next.klaviyo.send_one(&event()).await {
+        let CallError::Wait { until, .. } = error else { panic!("{error}") };
+        tokio::time::sleep(Duration::try_from(until.duration_since(Timestamp::now())).unwrap_or_default()).await;
+    }
+    assert!(started.elapsed() >= Duration::from_secs(3), "{:?}", started.elapsed());
+    assert_eq!(server.requests().len(), 2);
+}
+
+#[tokio::test]
+async fn a_told_wait_is_obeyed_by_the_process_beside_and_seen_by_one_that_watches() {
+    let throttled = "HTTP/1.1 429 Too Many Requests\r\nretry-after: 3\r\ncontent-length: 0\r\n\r\n";
+    let server = Server::start(&[Act::Says(throttled)]).await;
+    let paper = Arc::new(Paper::default());
+    let process = |holder: &str| Limits::Shared { holder: holder.to_owned() };
+    let first = clients_with(&server, paper.clone(), process("first")).await;
+    let second = clients_with(&server, paper.clone(), process("second")).await;
+    let started = Instant::now();
+    assert!(second.klaviyo.room().single_now > 10);
+    let error = first.klaviyo.send_one(&event()).await.expect_err("told to wait");
+    assert!(matches!(error, CallError::Wait { .. }), "{error}");
+    let watched = stored_vendors(&*paper, Wall).await.expect("readable");
+    assert_eq!(watched.throttled_until(), first.vendors.throttled_until());
+    assert!(watched.throttled_until().is_some());
+
+    while let Err(error) = second.klaviyo.send_one(&event()).await {
         let CallError::Wait { until, .. } = error else { panic!("{error}") };
         tokio::time::sleep(Duration::try_from(until.duration_since(Timestamp::now())).unwrap_or_default()).await;
     }

@@ -17,7 +17,9 @@
 
 mod budget;
 mod gate;
+mod lease;
 pub mod quota;
+mod shared;
 
 use std::time::Duration;
 
@@ -26,13 +28,17 @@ use serde::{Deserialize, Serialize};
 
 use budget::{Budget, Pause, Window};
 use gate::Gate;
+use lease::Lease;
+pub use lease::{Plan, Stored};
 pub use quota::Quota;
+use shared::group::Terms;
 
 /// What [`Governor::room`] says where nothing is limited.
 pub const UNLIMITED: u32 = 100_000;
 
 /// Groups of endpoints that differ in their limit or in what a refusal means.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Endpoint {
     /// `POST /api/events`: 350 a second, 3,500 a minute.
     KlaviyoEvents,
@@ -122,6 +128,8 @@ pub struct Hold {
 pub enum HoldKind {
     /// Our own count of the limit is used up.
     Budget,
+    /// Limits are shared, and the lease is used up or over: [`Governor::plan`] asks for another.
+    Lease,
     /// The vendor told us to wait.
     Told,
     /// One request went first and the others wait for its answer.
@@ -153,6 +161,8 @@ pub struct Governor {
     /// By [`Endpoint::budget`]. Empty where limits are switched off; told waits hold all the same.
     budgets: Vec<Budget>,
     gate: Gate,
+    /// Where limits are shared with other processes.
+    lease: Option<Lease>,
     next_id: u64,
     latest: Timestamp,
 }
@@ -177,28 +187,43 @@ pub struct SavedError(String);
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
 
+/// By [`Endpoint::budget`].
+const KLAVIYO: [Terms; 4] = [
+    Terms { burst: Some(350), steady: 3_500, span: MINUTE },
+    Terms { burst: Some(10), steady: 150, span: MINUTE },
+    Terms { burst: Some(75), steady: 750, span: MINUTE },
+    Terms { burst: Some(1), steady: 15, span: MINUTE },
+];
+
+const INTERCOM: [Terms; 1] = [Terms { burst: None, steady: 1_667, span: Duration::from_secs(10) }];
+
 impl Governor {
     /// For Klaviyo, with the documented limits of the groups we use, or without any.
     pub fn klaviyo(limited: bool) -> Self {
-        let group = |burst, steady| Budget::new(vec![Window::new(burst, SECOND), Window::new(steady, MINUTE)]);
-        let budgets = vec![group(350, 3_500), group(10, 150), group(75, 750), group(1, 15)];
-        Self::new(if limited { budgets } else { Vec::new() }, gate::KLAVIYO_WAIT)
+        Self::new(if limited { &KLAVIYO } else { &[] }, gate::KLAVIYO_WAIT)
     }
 
     /// For Intercom, with the default limit of its REST API, or without any.
     pub fn intercom(limited: bool) -> Self {
-        let budgets = vec![Budget::new(vec![Window::new(1_667, Duration::from_secs(10))])];
-        Self::new(if limited { budgets } else { Vec::new() }, gate::INTERCOM_WAIT)
+        Self::new(if limited { &INTERCOM } else { &[] }, gate::INTERCOM_WAIT)
     }
 
-    fn new(budgets: Vec<Budget>, wait: gate::DefaultWait) -> Self {
-        Self { budgets, gate: Gate::new(wait), next_id: 0, latest: Timestamp::MIN }
+    fn new(terms: &'static [Terms], wait: gate::DefaultWait) -> Self {
+        let budget = |terms: &Terms| {
+            let burst = terms.burst.map(|most| Window::new(most, SECOND));
+            Budget::new(burst.into_iter().chain([Window::new(terms.steady, terms.span)]).collect())
+        };
+        let budgets = terms.iter().map(budget).collect();
+        Self { budgets, gate: Gate::new(wait), lease: None, next_id: 0, latest: Timestamp::MIN }
     }
 
     /// Asks for one request.
     pub fn admit(&mut self, endpoint: Endpoint, now: Timestamp) -> Result<Ticket, Hold> {
         self.notice_time(now);
         self.gate.check(now)?;
+        if let Some(lease) = &self.lease {
+            lease.check(endpoint, &self.gate, now)?;
+        }
         if let Some(budget) = self.budgets.get(endpoint.budget()) {
             match budget.pause(now) {
                 None => {}
@@ -211,12 +236,18 @@ impl Governor {
         if let Some(budget) = self.budgets.get_mut(endpoint.budget()) {
             budget.take(id, now);
         }
+        if let Some(lease) = &mut self.lease {
+            lease.take(endpoint, id, now);
+        }
         Ok(Ticket { id, endpoint, sent: now, probe: self.gate.enter(id) })
     }
 
     /// Gives a ticket back. `quota` is what the answer's headers said, `None` where no answer came.
     pub fn settle(&mut self, ticket: &Ticket, outcome: Outcome, quota: Option<Quota>, now: Timestamp) -> Vec<Change> {
         self.notice_time(now);
+        if self.lease.is_some() {
+            return self.settle_shared(ticket, outcome, quota, now);
+        }
         if let Some(budget) = self.budgets.get_mut(ticket.endpoint.budget()) {
             budget.settle(ticket.id, quota, now);
             if let Outcome::Throttled(told) = outcome {
@@ -231,7 +262,8 @@ impl Governor {
         if self.gate.check(now).is_err() {
             return 0;
         }
-        let room = self.budgets.get(endpoint.budget()).map_or(UNLIMITED, |budget| budget.room(now));
+        let own = self.budgets.get(endpoint.budget()).map_or(UNLIMITED, |budget| budget.room(now));
+        let room = self.lease.as_ref().map_or(own, |lease| lease.room(endpoint, own, now));
         if self.gate.one_at_a_time() { room.min(1) } else { room }
     }
 
@@ -280,6 +312,7 @@ impl Governor {
         if self.latest != Timestamp::MIN && step > SECOND {
             self.budgets.iter_mut().for_each(|budget| budget.shift(step));
             self.gate.shift(step);
+            self.lease.iter_mut().for_each(Lease::end);
             self.latest = now;
         }
         self.latest = self.latest.max(now);

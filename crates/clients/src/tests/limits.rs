@@ -4,7 +4,7 @@ use app::ports::{CallError, VendorState};
 
 use super::*;
 
-async fn bulk(api: &Klaviyo) -> Result<(), CallError> {
+pub(super) async fn bulk(api: &Klaviyo) -> Result<(), CallError> {
     api.bulk(Bytes::new()).await
 }
 
@@ -62,7 +62,7 @@ async fn when_it_ran_out_one_goes_first_and_the_others_follow_its_success() {
     assert!(times[3..].iter().all(|ms| *ms >= start + 10) && times.len() == 10, "{times:?}");
 }
 
-fn shared(api: &Klaviyo) -> Klaviyo {
+pub(super) fn shared(api: &Klaviyo) -> Klaviyo {
     Klaviyo { caller: api.caller.clone(), timeouts: api.timeouts }
 }
 
@@ -124,12 +124,12 @@ async fn intercom_is_waited_for_until_its_window_ends() {
 
 /// Klaviyo's fixed windows in virtual time: ten a second, 150 a minute.
 #[derive(Default)]
-struct Windows {
+pub(super) struct Windows {
     times: Mutex<Vec<u128>>,
-    refused: Mutex<u32>,
+    pub(super) refused: Mutex<u32>,
 }
 
-struct Enforcing(Arc<Windows>, Instant, u128);
+pub(super) struct Enforcing(pub(super) Arc<Windows>, pub(super) Instant, pub(super) u128);
 
 impl Transport for Enforcing {
     async fn send(&self, request: &Outgoing) -> Result<Reply, Flaw> {

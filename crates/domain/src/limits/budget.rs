@@ -123,6 +123,16 @@ impl Budget {
         }
     }
 
+    /// Keeps to a share of one window only, which somebody else hands out.
+    pub(super) fn of_share() -> Self {
+        Self { known: true, ..Self::new(vec![Window::new(0, Duration::from_secs(1))]) }
+    }
+
+    /// Sets the share. What was sent under an earlier one still counts.
+    pub(super) fn share(&mut self, most: u32) {
+        self.windows[0].most = most;
+    }
+
     /// How many requests may go now.
     pub(super) fn room(&self, now: Timestamp) -> u32 {
         if !self.known {

@@ -1,5 +1,7 @@
 //! The gate and the governor as a whole. The simulation against a vendor is in `simulation`.
 
+mod shared;
+mod shared_simulation;
 mod simulation;
 
 use super::*;

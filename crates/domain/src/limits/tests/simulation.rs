@@ -6,23 +6,23 @@ use std::collections::{BinaryHeap, HashMap};
 
 use super::*;
 
-const MS: u64 = 1_000;
-const SEC: u64 = 1_000 * MS;
+pub(super) const MS: u64 = 1_000;
+pub(super) const SEC: u64 = 1_000 * MS;
 const SEEDS: u64 = 15;
 
-fn moment(us: u64) -> Timestamp {
+pub(super) fn moment(us: u64) -> Timestamp {
     Timestamp::from_microsecond(1_700_000_000_000_000 + i64::try_from(us).expect("small")).expect("in range")
 }
 
-fn micros(at: Timestamp) -> u64 {
+pub(super) fn micros(at: Timestamp) -> u64 {
     u64::try_from(at.as_microsecond() - 1_700_000_000_000_000).expect("after the start")
 }
 
-struct Random(u64);
+pub(super) struct Random(pub(super) u64);
 
 impl Random {
     /// SplitMix64.
-    fn next(&mut self) -> u64 {
+    pub(super) fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -30,27 +30,27 @@ impl Random {
         z ^ (z >> 31)
     }
 
-    fn within(&mut self, range: std::ops::Range<u64>) -> u64 {
+    pub(super) fn within(&mut self, range: std::ops::Range<u64>) -> u64 {
         range.start + self.next() % (range.end - range.start)
     }
 }
 
 /// One fixed window of the vendor.
-struct Fixed {
+pub(super) struct Fixed {
     most: u32,
     span: u64,
     phase: u64,
     number: u64,
-    used: u32,
+    pub(super) used: u32,
 }
 
 impl Fixed {
-    fn new(most: u32, span: u64, random: &mut Random) -> Self {
+    pub(super) fn new(most: u32, span: u64, random: &mut Random) -> Self {
         Self { most, span, phase: random.within(0..span), number: 0, used: 0 }
     }
 
     /// What is left, and when the window ends.
-    fn look(&mut self, now: u64) -> (u32, u64) {
+    pub(super) fn look(&mut self, now: u64) -> (u32, u64) {
         let number = (now + self.phase) / self.span;
         if number != self.number {
             (self.number, self.used) = (number, 0);

@@ -7,6 +7,8 @@
 //!
 //! Failing lists are shrunk. What was found is kept below as a named test.
 
+#[path = "simulation/backend.rs"]
+mod backend;
 #[path = "simulation/executor.rs"]
 mod executor;
 #[path = "simulation/flaky.rs"]
@@ -18,6 +20,7 @@ mod payloads;
 #[path = "simulation/world.rs"]
 mod world;
 
+use backend::{Backend, InMemory, OnAws};
 use ops::{Op, ops};
 use proptest::prelude::*;
 use proptest::test_runner::FileFailurePersistence;
@@ -26,8 +29,11 @@ use world::World;
 /// More with `PROPTEST_CASES`.
 const CASES: u32 = 8_000;
 
-fn run(ops: &[Op]) {
-    let mut world = World::new();
+/// On the AWS adapter, whose stories have many more awaits.
+const CASES_ON_AWS: u32 = 1_500;
+
+fn tell<B: Backend>(ops: &[Op]) {
+    let mut world = World::<B>::new();
     for op in ops {
         world.apply(op);
         world.assert_laws();
@@ -35,17 +41,42 @@ fn run(ops: &[Op]) {
     world.heal_and_finish();
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig {
-        cases: std::env::var("PROPTEST_CASES").ok().and_then(|n| n.parse().ok()).unwrap_or(CASES),
+/// A named story, in every world.
+fn run(ops: &[Op]) {
+    tell::<InMemory>(ops);
+    tell::<OnAws<false>>(ops);
+    tell::<OnAws<true>>(ops);
+}
+
+fn config(cases: u32) -> ProptestConfig {
+    ProptestConfig {
+        cases: std::env::var("PROPTEST_CASES").ok().and_then(|n| n.parse().ok()).unwrap_or(cases),
         failure_persistence: Some(Box::new(FileFailurePersistence::Off)),
         max_shrink_iters: 20_000,
         ..ProptestConfig::default()
-    })]
+    }
+}
+
+proptest! {
+    #![proptest_config(config(CASES))]
 
     #[test]
     fn every_story_ends_well(story in ops()) {
-        run(&story);
+        tell::<InMemory>(&story);
+    }
+}
+
+proptest! {
+    #![proptest_config(config(CASES_ON_AWS))]
+
+    #[test]
+    fn every_story_ends_well_on_aws(story in ops()) {
+        tell::<OnAws<false>>(&story);
+    }
+
+    #[test]
+    fn every_story_ends_well_on_aws_with_an_event_source(story in ops()) {
+        tell::<OnAws<true>>(&story);
     }
 }
 
@@ -110,7 +141,7 @@ fn a_duplicate_before_the_owner_of_the_event_does_not_lose_it() {
 /// and without the sweep.
 #[test]
 fn a_later_event_releases_what_is_parked() {
-    let mut world = World::new();
+    let mut world = World::<InMemory>::new();
     world.apply(&Op::Webhook { kind: ops::Kind::Created, contact: 1 });
     for _ in 0..6 {
         world.apply(&Op::Step);
@@ -128,7 +159,7 @@ fn a_later_event_releases_what_is_parked() {
 /// Contact 1 waits without an address and is merged into one who has one. The notification does not say who was merged.
 #[test]
 fn a_merge_makes_the_sweep_look_at_what_is_parked() {
-    let mut world = World::new();
+    let mut world = World::<InMemory>::new();
     world.apply(&Op::Webhook { kind: ops::Kind::Created, contact: 1 });
     for _ in 0..6 {
         world.apply(&Op::Step);

@@ -179,7 +179,9 @@ impl<C: Clock + 'static, T: Table, Q: Queues> AwsStore<C, T, Q> {
                     return Ok(Held::SentByThis);
                 }
             } else if entry.holder.is_some() {
-                return Ok(Held::Again(entry.sealed));
+                let ended =
+                    taken.state().settled && self.standing(&taken.writer.id, taken.number).await? == Standing::Done;
+                return Ok(if ended { Held::SentByThis } else { Held::Again(entry.sealed) });
             }
             let mut item = entry.item.clone();
             item.extend(holder(taken));

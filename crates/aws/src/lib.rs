@@ -30,6 +30,8 @@ mod settle;
 mod store;
 mod table;
 mod take;
+#[cfg(test)]
+mod tests;
 mod totals;
 mod trouble;
 mod writer;

@@ -42,6 +42,12 @@ pub(crate) enum Op {
     LoseCommit,
     /// The next write to the store succeeds without the caller learning it.
     LoseStoreAnswer,
+    /// The next call of the queue is lost; only where the queue is a service of its own.
+    LoseQueueCall,
+    /// The next call of the queue succeeds without the caller learning it; only there.
+    LoseQueueAnswer,
+    /// The queue hands everything out once more, whoever has it; only there.
+    DeliverAgain,
     /// Klaviyo makes us wait from now on.
     Throttle,
     /// Klaviyo refuses the key from now on.
@@ -100,6 +106,9 @@ fn op() -> impl Strategy<Value = Op> {
         3 => Just(Op::LoseResponse),
         1 => Just(Op::LoseCommit),
         1 => Just(Op::LoseStoreAnswer),
+        1 => Just(Op::LoseQueueCall),
+        1 => Just(Op::LoseQueueAnswer),
+        2 => Just(Op::DeliverAgain),
         1 => Just(Op::Throttle),
         1 => Just(Op::RefuseKey),
         2 => Just(Op::HealKlaviyo),

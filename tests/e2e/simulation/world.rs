@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use app::deliver::{Consumer, ConsumerOptions, Deps};
-use app::fakes::{FakeIntercom, FakeKlaviyo, Fault, ManualClock, MemoryStore, NoJitter};
+use app::fakes::{FakeIntercom, FakeKlaviyo, Fault, ManualClock, NoJitter};
 use app::housekeeping::Housekeeper;
-use app::ports::{CallError, Clock, DeadLetters, Lane, Overview, Retention, Vendor, WorkQueue};
+use app::ports::{CallError, Clock, DeadLetters, Overview, Retention, Vendor};
 use app::receive::Receiver;
 use bytes::Bytes;
 use domain::contact::Contact;
@@ -17,21 +17,21 @@ use http::{HeaderMap, HeaderValue};
 use jiff::Timestamp;
 use secrecy::SecretString;
 
+use super::backend::{Backend, SimConsumer};
 use super::executor::{run, run_for, run_two};
-use super::flaky::{FlakyStore, StoreFault};
+use super::flaky::StoreFault;
 use super::ops::{CONTACTS, Op};
 use super::payloads::{WORKSPACE, contact_topic, fact};
 
-type SimConsumer = Consumer<FlakyStore, FakeIntercom, FakeKlaviyo, ManualClock, NoJitter>;
-
-pub(crate) struct World {
+pub(crate) struct World<B: Backend> {
     clock: ManualClock,
-    store: FlakyStore,
+    backend: B,
+    store: B::Store,
     intercom: FakeIntercom,
     klaviyo: FakeKlaviyo,
     secrets: ClientSecrets,
-    receiver: Receiver<FlakyStore, ManualClock>,
-    consumer: SimConsumer,
+    receiver: Receiver<B::Store, ManualClock>,
+    consumer: SimConsumer<B::Store>,
     sent: Vec<Bytes>,
     keys: Vec<String>,
     unreadable: u64,
@@ -45,10 +45,11 @@ fn contact_id(index: usize) -> ContactId {
     ContactId::new(format!("c{index}"))
 }
 
-impl World {
+impl<B: Backend> World<B> {
     pub(crate) fn new() -> Self {
         let clock = ManualClock::at("2026-06-01T12:00:00Z".parse().expect("a time"));
-        let store = FlakyStore::new(MemoryStore::new(clock.clone()));
+        let backend = B::new(clock.clone());
+        let store = backend.process();
         let (intercom, klaviyo) = (FakeIntercom::new(WORKSPACE), FakeKlaviyo::default());
         let secrets = ClientSecrets::parse(&SecretString::from("sim")).expect("usable");
         let mut current_email = [const { None }; CONTACTS];
@@ -62,6 +63,7 @@ impl World {
         let consumer = new_consumer(&clock, &store, &intercom, &klaviyo);
         Self {
             clock,
+            backend,
             store,
             intercom,
             klaviyo,
@@ -93,23 +95,29 @@ impl World {
                     self.post(body);
                 }
             }
-            Op::Step => drop(run(self.consumer.step(Lane::Live), &self.clock)),
+            Op::Step => drop(run(self.backend.step(&self.store, &self.consumer), &self.clock)),
             Op::StepAndCrash { polls } => {
-                if run_for(self.consumer.step(Lane::Live), &self.clock, *polls).is_none() {
+                if run_for(self.backend.step(&self.store, &self.consumer), &self.clock, *polls).is_none() {
                     // What the process knew is gone.
+                    self.store = self.backend.process();
                     self.consumer = new_consumer(&self.clock, &self.store, &self.intercom, &self.klaviyo);
                 }
             }
             Op::TwoSteps { pattern } => {
-                let other = new_consumer(&self.clock, &self.store, &self.intercom, &self.klaviyo);
-                run_two(self.consumer.step(Lane::Live), other.step(Lane::Live), &self.clock, *pattern);
+                let store = self.backend.process();
+                let other = new_consumer(&self.clock, &store, &self.intercom, &self.klaviyo);
+                let one = self.backend.step(&self.store, &self.consumer);
+                run_two(one, self.backend.step(&store, &other), &self.clock, *pattern);
             }
             Op::Housekeeping => self.housekeeping(),
             Op::Wait { seconds } => self.clock.advance(Duration::from_secs(u64::from(*seconds))),
             Op::LoseRequest => self.klaviyo.push_fault(Fault::RequestLost(self.lost())),
             Op::LoseResponse => self.klaviyo.push_fault(Fault::ResponseLost(self.lost())),
-            Op::LoseCommit => self.store.push_fault(StoreFault::CommitLost),
-            Op::LoseStoreAnswer => self.store.push_fault(StoreFault::AnswerLost),
+            Op::LoseCommit => self.backend.push_fault(StoreFault::CommitLost),
+            Op::LoseStoreAnswer => self.backend.push_fault(StoreFault::AnswerLost),
+            Op::LoseQueueCall => self.backend.push_queue_fault(StoreFault::CommitLost),
+            Op::LoseQueueAnswer => self.backend.push_queue_fault(StoreFault::AnswerLost),
+            Op::DeliverAgain => self.backend.deliver_again(),
             Op::Throttle => {
                 self.klaviyo.set_trouble(Some(CallError::Wait { vendor: Vendor::Klaviyo, until: self.in_seconds(30) }));
             }
@@ -148,14 +156,9 @@ impl World {
 
     /// Law 1: everything answered 200 is in exactly one place. Law 2: nothing is there twice, and nothing unheard of.
     pub(crate) fn assert_laws(&self) {
-        let books = run(self.store.inner.books(), &self.clock).expect("books");
-        let skipped: u64 = books.skipped.values().sum();
-        assert_eq!(books.accepted, self.accepted, "accepted");
-        assert_eq!(
-            books.accepted,
-            books.delivered + skipped + books.parked + books.dead + books.in_flight,
-            "the books do not add up: {books:?}"
-        );
+        if B::EXACT {
+            self.assert_books();
+        }
         assert_eq!(self.klaviyo.doubled(), Vec::<String>::new(), "doubled");
         let known: BTreeSet<_> = self.keys.iter().collect();
         for event in self.klaviyo.stored() {
@@ -163,16 +166,28 @@ impl World {
         }
     }
 
+    /// The first law. Where the queue counts for itself, it holds once the queue is quiet.
+    fn assert_books(&self) {
+        let books = run(self.backend.calm().books(), &self.clock).expect("books");
+        let skipped: u64 = books.skipped.values().sum();
+        assert_eq!(books.accepted, self.accepted, "accepted: {books:?}");
+        assert_eq!(
+            books.accepted,
+            books.delivered + skipped + books.parked + books.dead + books.in_flight,
+            "the books do not add up: {books:?}"
+        );
+    }
+
     /// How many messages wait for their contact.
     pub(crate) fn parked(&self) -> u64 {
-        run(self.store.inner.books(), &self.clock).expect("books").parked
+        run(self.backend.calm().books(), &self.clock).expect("books").parked
     }
 
     /// Everything works again and everybody has an address: then every event is there, once, and nothing waits.
     pub(crate) fn heal_and_finish(&mut self) {
         self.klaviyo.set_trouble(None);
         self.intercom.set_trouble(None);
-        self.store.heal();
+        self.backend.heal();
         for contact in 0..CONTACTS {
             if self.current_email[contact].is_none() {
                 self.set_email(contact, Some(format!("last{contact}@sim.test")));
@@ -193,7 +208,8 @@ impl World {
             }
         }
         self.assert_laws();
-        let books = run(self.store.inner.books(), &self.clock).expect("books");
+        self.assert_books();
+        let books = run(self.backend.calm().books(), &self.clock).expect("books");
         assert_eq!((books.in_flight, books.parked), (0, 0), "something still waits: {books:?}");
         assert_eq!(books.dead, self.unreadable, "dead letters: {books:?}");
         let there: BTreeSet<String> = self.klaviyo.stored().into_iter().map(|event| event.key).collect();
@@ -205,11 +221,10 @@ impl World {
 
     fn drain(&self) {
         for _ in 0..200 {
-            let report = run(self.consumer.step(Lane::Live), &self.clock);
-            if report.claimed > 0 {
+            if run(self.backend.step(&self.store, &self.consumer), &self.clock) > 0 {
                 continue;
             }
-            match run(self.store.inner.next_visible(Lane::Live), &self.clock).expect("next") {
+            match self.backend.next_visible() {
                 Some(at) => self.clock.set(at.max(self.clock.now())),
                 None => return,
             }
@@ -227,15 +242,20 @@ impl World {
     fn housekeeping(&self) {
         let retention = Retention { recent_events: 1000, ledger: None };
         let rules = Arc::new(Rules::default());
-        let store = self.store.inner.clone();
+        let store = self.backend.calm();
         let keeper = Housekeeper::new(store, self.intercom.clone(), self.clock.clone(), rules, retention);
         run(keeper.tick(), &self.clock);
     }
 
     fn replay_all(&self) {
-        let page = run(self.store.inner.dead_letters(None, 1000), &self.clock).expect("page");
+        let calm = self.backend.calm();
+        let page = run(calm.dead_letters(None, 1000), &self.clock).expect("page");
         for letter in page.items {
-            assert!(run(self.store.inner.replay(&letter.id), &self.clock).expect("replay"));
+            // A replay that dies half-way is the store's to mend.
+            match run(calm.replay(&letter.id), &self.clock) {
+                Ok(replayed) => assert!(replayed),
+                Err(error) => assert!(!B::EXACT, "{error}"),
+            }
         }
     }
 
@@ -243,7 +263,8 @@ impl World {
         let mut headers = HeaderMap::new();
         let signature = HeaderValue::from_str(&sign_hub(&self.secrets, &body)).expect("a header");
         headers.insert("x-hub-signature", signature);
-        let answer = run(self.receiver.receive(&headers, body.clone()), &self.clock);
+        let receive = || run(self.receiver.receive(&headers, body.clone()), &self.clock);
+        let answer = self.backend.with_calm_queue(receive);
         assert_eq!(answer.status, 200);
         self.accepted += 1;
         self.sent.push(body);
@@ -268,12 +289,12 @@ impl World {
     }
 }
 
-fn new_consumer(
+fn new_consumer<S: app::ports::ConsumerStore + Clone>(
     clock: &ManualClock,
-    store: &FlakyStore,
+    store: &S,
     intercom: &FakeIntercom,
     klaviyo: &FakeKlaviyo,
-) -> SimConsumer {
+) -> SimConsumer<S> {
     let deps = Deps {
         store: store.clone(),
         intercom: intercom.clone(),

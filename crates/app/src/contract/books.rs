@@ -2,18 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use super::{HIDE, PassTime, Store, accept, books, claim, contact, dead, settle};
+use super::{HIDE, Laws, PassTime, Store, accept, books, claim, contact, dead, settle};
 use crate::ports::{Books, End, Parking, Progress};
 
-pub(super) async fn run_all<S: Store, T: PassTime>(make: &impl AsyncFn() -> (S, T)) {
-    let (store, time) = make().await;
-    an_empty_store_has_empty_books(&store, &time).await;
-    let (store, time) = make().await;
-    every_fate_is_counted_where_it_belongs(&store, &time).await;
-    let (store, time) = make().await;
-    the_books_add_up_after_every_step(&store, &time).await;
-    let (store, time) = make().await;
-    the_oldest_in_flight_is_known(&store, &time).await;
+pub(super) async fn run_all<S: Store, T: PassTime>(laws: &Laws<impl AsyncFn() -> (S, T)>) {
+    laws.hold("an_empty_store_has_empty_books", an_empty_store_has_empty_books).await;
+    laws.hold("every_fate_is_counted_where_it_belongs", every_fate_is_counted_where_it_belongs).await;
+    laws.hold("the_books_add_up_after_every_step", the_books_add_up_after_every_step).await;
+    laws.hold("the_oldest_in_flight_is_known", the_oldest_in_flight_is_known).await;
 }
 
 /// Nothing is made up.

@@ -4,16 +4,13 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 
-use super::{PassTime, Store};
+use super::{Laws, PassTime, Store};
 use crate::ports::Retention;
 
-pub(super) async fn run_all<S: Store, T: PassTime>(make: &impl AsyncFn() -> (S, T)) {
-    let (store, time) = make().await;
-    values_come_back_in_the_order_of_the_keys(&store, &time).await;
-    let (store, time) = make().await;
-    values_expire_and_are_cleaned_up(&store, &time).await;
-    let (store, time) = make().await;
-    values_are_replaced_and_forgotten(&store, &time).await;
+pub(super) async fn run_all<S: Store, T: PassTime>(laws: &Laws<impl AsyncFn() -> (S, T)>) {
+    laws.hold("values_come_back_in_the_order_of_the_keys", values_come_back_in_the_order_of_the_keys).await;
+    laws.hold("values_expire_and_are_cleaned_up", values_expire_and_are_cleaned_up).await;
+    laws.hold("values_are_replaced_and_forgotten", values_are_replaced_and_forgotten).await;
 }
 
 async fn cached<S: Store, T: PassTime>(store: &S, time: &T, keys: &[&str]) -> Vec<Option<String>> {

@@ -2,22 +2,20 @@
 
 use std::time::Duration;
 
-use super::{PassTime, Store, accept, books, claim, claim_one, dead, event, settle, settle_with};
+use super::{Laws, PassTime, Store, accept, books, claim, claim_one, dead, event, settle, settle_with};
 use crate::ports::{DeadLetterPage, End, Fate, Progress};
 
-pub(super) async fn run_all<S: Store, T: PassTime>(make: &impl AsyncFn() -> (S, T)) {
-    let (store, time) = make().await;
-    a_dead_letter_shows_why_and_keeps_its_bytes(&store, &time).await;
-    let (store, time) = make().await;
-    dead_letters_are_paged_newest_first(&store, &time).await;
-    let (store, time) = make().await;
-    pages_stay_right_while_letters_come_and_go(&store, &time).await;
-    let (store, time) = make().await;
-    a_replayed_letter_starts_afresh(&store, &time).await;
-    let (store, time) = make().await;
-    a_replayed_letter_remembers_that_something_was_sent(&store, &time).await;
-    let (store, time) = make().await;
-    a_discarded_letter_is_skipped_and_gone(&store, &time).await;
+pub(super) async fn run_all<S: Store, T: PassTime>(laws: &Laws<impl AsyncFn() -> (S, T)>) {
+    laws.hold("a_dead_letter_shows_why_and_keeps_its_bytes", a_dead_letter_shows_why_and_keeps_its_bytes).await;
+    laws.hold("dead_letters_are_paged_newest_first", dead_letters_are_paged_newest_first).await;
+    laws.hold("pages_stay_right_while_letters_come_and_go", pages_stay_right_while_letters_come_and_go).await;
+    laws.hold("a_replayed_letter_starts_afresh", a_replayed_letter_starts_afresh).await;
+    laws.hold(
+        "a_replayed_letter_remembers_that_something_was_sent",
+        a_replayed_letter_remembers_that_something_was_sent,
+    )
+    .await;
+    laws.hold("a_discarded_letter_is_skipped_and_gone", a_discarded_letter_is_skipped_and_gone).await;
 }
 
 async fn page<S: Store>(store: &S, after: Option<&str>, limit: usize) -> DeadLetterPage {

@@ -1,13 +1,15 @@
 //! Documents with compare-and-set.
 
-use super::{PassTime, Store};
+use super::{Laws, PassTime, Store};
 use crate::ports::Document;
 
-pub(super) async fn run_all<S: Store, T: PassTime>(make: &impl AsyncFn() -> (S, T)) {
-    let (store, time) = make().await;
-    a_document_is_saved_only_over_the_version_that_was_read(&store, &time).await;
-    let (store, time) = make().await;
-    documents_do_not_mix(&store, &time).await;
+pub(super) async fn run_all<S: Store, T: PassTime>(laws: &Laws<impl AsyncFn() -> (S, T)>) {
+    laws.hold(
+        "a_document_is_saved_only_over_the_version_that_was_read",
+        a_document_is_saved_only_over_the_version_that_was_read,
+    )
+    .await;
+    laws.hold("documents_do_not_mix", documents_do_not_mix).await;
 }
 
 async fn load<S: Store>(store: &S, name: &str) -> Option<Document> {

@@ -2,18 +2,14 @@
 
 use std::time::Duration;
 
-use super::{PassTime, Store, accept, books, claim, claim_one, event, key, settle_with};
+use super::{Laws, PassTime, Store, accept, books, claim, claim_one, event, key, settle_with};
 use crate::ports::{Claim, ClaimOutcome, End, Fate, Progress, Retention};
 
-pub(super) async fn run_all<S: Store, T: PassTime>(make: &impl AsyncFn() -> (S, T)) {
-    let (store, time) = make().await;
-    a_sent_event_is_counted_once_under_its_metric(&store, &time).await;
-    let (store, time) = make().await;
-    recent_events_are_listed_newest_first(&store, &time).await;
-    let (store, time) = make().await;
-    the_list_of_recent_events_is_kept_short(&store, &time).await;
-    let (store, time) = make().await;
-    old_ledger_keys_go_only_when_retention_says_so(&store, &time).await;
+pub(super) async fn run_all<S: Store, T: PassTime>(laws: &Laws<impl AsyncFn() -> (S, T)>) {
+    laws.hold("a_sent_event_is_counted_once_under_its_metric", a_sent_event_is_counted_once_under_its_metric).await;
+    laws.hold("recent_events_are_listed_newest_first", recent_events_are_listed_newest_first).await;
+    laws.hold("the_list_of_recent_events_is_kept_short", the_list_of_recent_events_is_kept_short).await;
+    laws.hold("old_ledger_keys_go_only_when_retention_says_so", old_ledger_keys_go_only_when_retention_says_so).await;
 }
 
 /// The key decides: a second record, by whichever message, changes nothing.

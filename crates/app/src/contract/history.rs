@@ -1,17 +1,14 @@
 //! Law 3, the part that storage keeps: history has its own queue and never touches the six counters.
 
 use super::{
-    HIDE, PassTime, Store, accept, books, claim, contact, dead, event, names, notification, settle, settle_with,
+    HIDE, Laws, PassTime, Store, accept, books, claim, contact, dead, event, names, notification, settle, settle_with,
 };
 use crate::ports::{Books, Claimed, End, Fate, Lane, Parking, Progress};
 
-pub(super) async fn run_all<S: Store, T: PassTime>(make: &impl AsyncFn() -> (S, T)) {
-    let (store, time) = make().await;
-    lanes_do_not_mix(&store, &time).await;
-    let (store, time) = make().await;
-    history_never_touches_the_six(&store, &time).await;
-    let (store, time) = make().await;
-    a_replayed_history_letter_goes_back_to_history(&store, &time).await;
+pub(super) async fn run_all<S: Store, T: PassTime>(laws: &Laws<impl AsyncFn() -> (S, T)>) {
+    laws.hold("lanes_do_not_mix", lanes_do_not_mix).await;
+    laws.hold("history_never_touches_the_six", history_never_touches_the_six).await;
+    laws.hold("a_replayed_history_letter_goes_back_to_history", a_replayed_history_letter_goes_back_to_history).await;
 }
 
 async fn enqueue<S: Store, T: PassTime>(store: &S, time: &T, names: &[&str]) {

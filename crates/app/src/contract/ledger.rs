@@ -2,22 +2,20 @@
 
 use domain::{Identity, MessageId};
 
-use super::{PassTime, Store, accept, claim, event, key, settle, settle_with};
+use super::{Laws, PassTime, Store, accept, claim, event, key, settle, settle_with};
 use crate::ports::{Claim, ClaimOutcome, Claimed, End, Fate, Progress};
 
-pub(super) async fn run_all<S: Store, T: PassTime>(make: &impl AsyncFn() -> (S, T)) {
-    let (store, time) = make().await;
-    the_first_message_gets_the_event(&store, &time).await;
-    let (store, time) = make().await;
-    a_claim_is_resumed_with_the_first_identifiers(&store, &time).await;
-    let (store, time) = make().await;
-    a_sent_event_is_never_sent_again(&store, &time).await;
-    let (store, time) = make().await;
-    of_two_claims_in_one_call_the_first_wins(&store, &time).await;
-    let (store, time) = make().await;
-    a_claim_that_loses_does_not_stand_in_the_owners_way(&store, &time).await;
-    let (store, time) = make().await;
-    a_claim_outlives_deferral(&store, &time).await;
+pub(super) async fn run_all<S: Store, T: PassTime>(laws: &Laws<impl AsyncFn() -> (S, T)>) {
+    laws.hold("the_first_message_gets_the_event", the_first_message_gets_the_event).await;
+    laws.hold("a_claim_is_resumed_with_the_first_identifiers", a_claim_is_resumed_with_the_first_identifiers).await;
+    laws.hold("a_sent_event_is_never_sent_again", a_sent_event_is_never_sent_again).await;
+    laws.hold("of_two_claims_in_one_call_the_first_wins", of_two_claims_in_one_call_the_first_wins).await;
+    laws.hold(
+        "a_claim_that_loses_does_not_stand_in_the_owners_way",
+        a_claim_that_loses_does_not_stand_in_the_owners_way,
+    )
+    .await;
+    laws.hold("a_claim_outlives_deferral", a_claim_outlives_deferral).await;
 }
 
 fn person(email: &str) -> Identity {

@@ -5,20 +5,15 @@ use std::time::Duration;
 use domain::MessageId;
 use jiff::SignedDuration;
 
-use super::{PassTime, Store, accept, books, claim, claim_one, contact, names, settle};
+use super::{Laws, PassTime, Store, accept, books, claim, claim_one, contact, names, settle};
 use crate::ports::{Claimed, End, Parking, Progress};
 
-pub(super) async fn run_all<S: Store, T: PassTime>(make: &impl AsyncFn() -> (S, T)) {
-    let (store, time) = make().await;
-    any_of_its_contacts_releases_a_message(&store, &time).await;
-    let (store, time) = make().await;
-    a_released_message_keeps_what_was_tried(&store, &time).await;
-    let (store, time) = make().await;
-    a_released_message_can_be_parked_again(&store, &time).await;
-    let (store, time) = make().await;
-    due_messages_are_listed_by_their_check(&store, &time).await;
-    let (store, time) = make().await;
-    expired_messages_are_skipped_or_delivered(&store, &time).await;
+pub(super) async fn run_all<S: Store, T: PassTime>(laws: &Laws<impl AsyncFn() -> (S, T)>) {
+    laws.hold("any_of_its_contacts_releases_a_message", any_of_its_contacts_releases_a_message).await;
+    laws.hold("a_released_message_keeps_what_was_tried", a_released_message_keeps_what_was_tried).await;
+    laws.hold("a_released_message_can_be_parked_again", a_released_message_can_be_parked_again).await;
+    laws.hold("due_messages_are_listed_by_their_check", due_messages_are_listed_by_their_check).await;
+    laws.hold("expired_messages_are_skipped_or_delivered", expired_messages_are_skipped_or_delivered).await;
 }
 
 async fn park<S: Store, T: PassTime>(store: &S, time: &T, claimed: &Claimed, contacts: &[&str], progress: Progress) {

@@ -5,26 +5,18 @@ use std::time::Duration;
 use bytes::Bytes;
 use domain::SignatureScheme;
 
-use super::{HIDE, PassTime, Store, accept, claim, claim_one, names, notification, settle};
+use super::{HIDE, Laws, PassTime, Store, accept, claim, claim_one, names, notification, settle};
 use crate::ports::{Accepted, End, Lane, Progress};
 
-pub(super) async fn run_all<S: Store, T: PassTime>(make: &impl AsyncFn() -> (S, T)) {
-    let (store, time) = make().await;
-    accepted_bytes_come_back_unchanged(&store, &time).await;
-    let (store, time) = make().await;
-    the_oldest_comes_first(&store, &time).await;
-    let (store, time) = make().await;
-    a_claim_is_bounded_by_messages(&store, &time).await;
-    let (store, time) = make().await;
-    a_claim_is_bounded_by_bytes_but_serves_one(&store, &time).await;
-    let (store, time) = make().await;
-    a_claimed_message_is_hidden_and_comes_back(&store, &time).await;
-    let (store, time) = make().await;
-    a_deferred_message_waits_and_keeps_its_progress(&store, &time).await;
-    let (store, time) = make().await;
-    a_deferred_message_does_not_hold_others_up(&store, &time).await;
-    let (store, time) = make().await;
-    the_next_visible_moment_is_known(&store, &time).await;
+pub(super) async fn run_all<S: Store, T: PassTime>(laws: &Laws<impl AsyncFn() -> (S, T)>) {
+    laws.hold("accepted_bytes_come_back_unchanged", accepted_bytes_come_back_unchanged).await;
+    laws.hold("the_oldest_comes_first", the_oldest_comes_first).await;
+    laws.hold("a_claim_is_bounded_by_messages", a_claim_is_bounded_by_messages).await;
+    laws.hold("a_claim_is_bounded_by_bytes_but_serves_one", a_claim_is_bounded_by_bytes_but_serves_one).await;
+    laws.hold("a_claimed_message_is_hidden_and_comes_back", a_claimed_message_is_hidden_and_comes_back).await;
+    laws.hold("a_deferred_message_waits_and_keeps_its_progress", a_deferred_message_waits_and_keeps_its_progress).await;
+    laws.hold("a_deferred_message_does_not_hold_others_up", a_deferred_message_does_not_hold_others_up).await;
+    laws.hold("the_next_visible_moment_is_known", the_next_visible_moment_is_known).await;
 }
 
 /// The webhook verified these bytes; any other bytes would not be what Intercom signed.

@@ -4,24 +4,26 @@ use std::time::Duration;
 
 use domain::MessageId;
 
-use super::{HIDE, PassTime, Store, accept, books, claim, claim_one, dead, event, settle, settle_with};
+use super::{HIDE, Laws, PassTime, Store, accept, books, claim, claim_one, dead, event, settle, settle_with};
 use crate::ports::{End, Fate, Parking, Progress, Receipt, Settlement};
 
-pub(super) async fn run_all<S: Store, T: PassTime>(make: &impl AsyncFn() -> (S, T)) {
-    let (store, time) = make().await;
-    a_settled_message_is_gone(&store, &time).await;
-    let (store, time) = make().await;
-    a_stale_receipt_leaves_the_message_alone(&store, &time).await;
-    let (store, time) = make().await;
-    a_stale_receipt_still_records_what_was_sent_once(&store, &time).await;
-    let (store, time) = make().await;
-    a_receipt_is_good_after_hiding_until_the_next_claim(&store, &time).await;
-    let (store, time) = make().await;
-    a_receipt_is_good_once(&store, &time).await;
-    let (store, time) = make().await;
-    a_receipt_dies_when_its_message_leaves_and_comes_back(&store, &time).await;
-    let (store, time) = make().await;
-    one_stale_settlement_does_not_stop_the_others(&store, &time).await;
+pub(super) async fn run_all<S: Store, T: PassTime>(laws: &Laws<impl AsyncFn() -> (S, T)>) {
+    laws.hold("a_settled_message_is_gone", a_settled_message_is_gone).await;
+    laws.hold("a_stale_receipt_leaves_the_message_alone", a_stale_receipt_leaves_the_message_alone).await;
+    laws.hold("a_stale_receipt_still_records_what_was_sent_once", a_stale_receipt_still_records_what_was_sent_once)
+        .await;
+    laws.hold(
+        "a_receipt_is_good_after_hiding_until_the_next_claim",
+        a_receipt_is_good_after_hiding_until_the_next_claim,
+    )
+    .await;
+    laws.hold("a_receipt_is_good_once", a_receipt_is_good_once).await;
+    laws.hold(
+        "a_receipt_dies_when_its_message_leaves_and_comes_back",
+        a_receipt_dies_when_its_message_leaves_and_comes_back,
+    )
+    .await;
+    laws.hold("one_stale_settlement_does_not_stop_the_others", one_stale_settlement_does_not_stop_the_others).await;
 }
 
 /// Whatever its end, it is not served again.

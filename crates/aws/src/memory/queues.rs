@@ -47,6 +47,11 @@ impl MemoryQueues {
         self.lock().faults.clear();
     }
 
+    /// Takes the faults away, to be pushed again later.
+    pub fn take_faults(&self) -> Vec<Fault> {
+        std::mem::take(&mut self.lock().faults)
+    }
+
     /// When the next message becomes visible, which SQS would not say.
     pub fn next_visible(&self, lane: Lane) -> Option<Timestamp> {
         self.lock().messages.iter().filter(|message| message.lane == lane).map(|message| message.visible_at).min()

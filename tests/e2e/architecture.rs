@@ -17,6 +17,7 @@ fn allowed() -> BTreeMap<&'static str, &'static [&'static str]> {
         ("intercom-klaviyo", &["app", "clients", "console", "domain", "sandbox", "sqlite"][..]),
         ("lambdas", &["app", "aws", "clients", "console", "domain"][..]),
         ("benches", &["app", "clients", "domain", "sandbox", "sqlite"][..]),
+        ("function-floor", &[][..]),
         ("tests", &[][..]),
     ])
 }

@@ -7,5 +7,7 @@ mod commands;
 mod killed;
 mod memory;
 mod pipeline;
+#[path = "support/machine.rs"]
+mod product;
 mod start_up;
 mod support;

@@ -215,7 +215,7 @@ fn the_same_fact_is_one_event_whichever_way_it_comes_again() {
         assert_eq!(world.post(&notification.body).status, 200);
         accepted += 1;
     }
-    intercom.set_webhook(format!("http://{}{}", world.address(), crate::support::HOOK));
+    world.announce();
     for notification in &all {
         intercom.redeliver(notification);
         accepted += 1;

@@ -5,8 +5,6 @@ mod log;
 mod watcher;
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::Duration;
 
 use sandbox::intercom::{Acted, ContactSpec, DeliveryOptions, DeliveryState, sign};
@@ -14,12 +12,10 @@ use sandbox::klaviyo::StoredEvent;
 use sandbox::scenario::{ExpectedEvent, check};
 use sandbox::{Sandbox, SandboxConfig};
 use serde_json::Value;
-use tempfile::TempDir;
-use tests::binary;
-use tests::http::{Answer, Connection, Header, request};
-use tests::process::{Ended, Process};
+use tests::http::{Answer, Header, request};
 use tests::wait::until;
 
+use crate::product::{self, Product};
 use watcher::Watcher;
 
 pub(crate) const HOOK: &str = "/webhooks/intercom";
@@ -33,11 +29,7 @@ pub(crate) const PARKING: Duration = Duration::from_secs(90);
 /// Everything around one test. Consume it with [`World::finish`], or law 6 is not checked.
 pub(crate) struct World {
     pub(crate) sandbox: Sandbox,
-    folder: TempDir,
-    variables: BTreeMap<String, String>,
-    run: Option<Process>,
-    address: String,
-    ended: Vec<Ended>,
+    pub(crate) product: Product,
     watcher: Watcher,
     private: Vec<String>,
 }
@@ -69,110 +61,46 @@ impl World {
             ("INTERCOM_ACCESS_TOKEN".to_owned(), config.access_token.clone()),
             ("KLAVIYO_API_KEY".to_owned(), config.klaviyo_key.clone()),
             ("CONSOLE_TOKEN".to_owned(), TOKEN.to_owned()),
-            ("LISTEN".to_owned(), "127.0.0.1:0".to_owned()),
             ("RUST_LOG".to_owned(), "debug".to_owned()),
         ]);
         let sandbox = Sandbox::start_on_thread(config).expect("the vendors start");
-        let folder = tempfile::tempdir().expect("a folder");
         variables.insert("INTERCOM_API_URL".to_owned(), sandbox.intercom_url());
         variables.insert("KLAVIYO_API_URL".to_owned(), sandbox.klaviyo_url());
-        variables.insert("DATA_DIR".to_owned(), folder.path().join("data").display().to_string());
         // A real minute between a failure and its retry would make the tests last as long.
         sandbox.intercom().set_delivery(DeliveryOptions { retry_after_ms: 500, ..DeliveryOptions::default() });
         let private = log::TEXTS_OF_THE_SCRIPT.iter().map(|text| (*text).to_owned()).collect();
-        Self {
-            sandbox,
-            folder,
-            variables,
-            run: None,
-            address: String::new(),
-            ended: Vec::new(),
-            watcher: Watcher::start(),
-            private,
-        }
+        Self { sandbox, product: Product::new(variables), watcher: Watcher::start(), private }
     }
 
     /// Sets a variable for the next start.
     pub(crate) fn set(&mut self, name: &str, value: &str) {
-        self.variables.insert(name.to_owned(), value.to_owned());
-    }
-
-    /// Removes a variable for the next start.
-    pub(crate) fn unset(&mut self, name: &str) {
-        self.variables.remove(name);
-    }
-
-    /// A command of the binary with this world's environment and nothing else.
-    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(binary::path());
-        self.surround(&mut command);
-        command.args(arguments);
-        command
-    }
-
-    /// Gives a command this world's environment.
-    pub(crate) fn surround(&self, command: &mut Command) {
-        command.env_clear().envs(&self.variables).current_dir(self.folder.path());
-    }
-
-    /// Runs a command to its end.
-    pub(crate) fn execute(&self, arguments: &[&str]) -> Ended {
-        Process::start(&mut self.command(arguments)).end(Duration::from_secs(60))
+        self.product.set(name, value);
     }
 
     /// Starts the product, and lets Intercom know its address.
     pub(crate) fn run(&mut self) {
-        let command = self.command(&["run"]);
-        self.run_as(command);
+        self.product.run();
+        self.announce();
     }
 
-    /// As [`World::run`], with a command of the test's own.
-    pub(crate) fn run_as(&mut self, mut command: Command) {
-        let mut run = Process::start(&mut command);
-        self.address = run.line("listening on http://");
-        self.run = Some(run);
-        self.sandbox.intercom().set_webhook(format!("http://{}{HOOK}", self.address));
-        self.watcher.look_at(Some(&self.address));
+    /// Lets Intercom know where the webhook is.
+    pub(crate) fn announce(&self) {
+        self.sandbox.intercom().set_webhook(format!("http://{}{HOOK}", self.product.webhook()));
+        if product::EXACT_AT_EVERY_LOOK {
+            self.watcher.look_at(Some(self.product.console()));
+        }
     }
 
     /// Kills the product with SIGKILL.
     pub(crate) fn kill(&mut self) {
         self.watcher.look_at(None);
-        if let Some(run) = self.run.take() {
-            self.ended.push(run.kill());
-        }
+        self.product.kill();
     }
 
-    /// SIGTERM, and an orderly end.
+    /// An orderly end.
     pub(crate) fn stop(&mut self) {
         self.watcher.look_at(None);
-        let run = self.run.take().expect("it runs");
-        run.terminate();
-        let ended = run.end(Duration::from_secs(20));
-        assert_eq!(ended.code, Some(0), "SIGTERM ends it in order:\n{}", ended.stderr);
-        self.ended.push(ended);
-    }
-
-    /// The most memory that the product ever had, in KiB.
-    pub(crate) fn peak_memory_kib(&self) -> u64 {
-        self.run.as_ref().expect("it runs").peak_memory_kib()
-    }
-
-    pub(crate) fn process(&mut self) -> &mut Process {
-        self.run.as_mut().expect("it runs")
-    }
-
-    /// `host:port` of the product.
-    pub(crate) fn address(&self) -> &str {
-        &self.address
-    }
-
-    pub(crate) fn data_dir(&self) -> PathBuf {
-        self.folder.path().join("data")
-    }
-
-    pub(crate) fn folder(&self) -> &Path {
-        self.folder.path()
+        self.product.stop();
     }
 
     /// Something about a person that must not stand in the log.
@@ -188,15 +116,15 @@ impl World {
         let intercom = self.sandbox.intercom();
         intercom.clear_webhook();
         let id = intercom.add_contact(ContactSpec::user(email, name));
-        if self.run.is_some() {
-            intercom.set_webhook(format!("http://{}{HOOK}", self.address));
+        if self.product.is_running() {
+            self.announce();
         }
         id
     }
 
-    /// A connection to the product.
-    pub(crate) fn connection(&self) -> Connection {
-        Connection::open(&self.address).expect("it listens")
+    /// `host:port` of the webhook.
+    pub(crate) fn webhook(&self) -> &str {
+        self.product.webhook()
     }
 
     /// The header that Intercom would send with these bytes.
@@ -211,7 +139,7 @@ impl World {
 
     /// Posts bytes with these headers.
     pub(crate) fn post_with(&self, headers: &[Header<'_>], body: &[u8]) -> Answer {
-        request(&self.address, "POST", HOOK, headers, body).expect("it answers")
+        request(self.product.webhook(), "POST", HOOK, headers, body).expect("it answers")
     }
 
     /// Posts a notification around an item.
@@ -239,7 +167,7 @@ impl World {
     /// Asks the console's API.
     pub(crate) fn api(&self, method: &str, path: &str) -> Answer {
         let bearer = format!("Bearer {TOKEN}");
-        request(&self.address, method, path, &[("authorization", &bearer)], b"").expect("it answers")
+        request(self.product.console(), method, path, &[("authorization", &bearer)], b"").expect("it answers")
     }
 
     pub(crate) fn status(&self) -> Value {
@@ -343,9 +271,8 @@ impl World {
                 [text(profile.attributes.get("last_name")), profile.email.clone(), profile.phone_number.clone()];
             self.private.extend(names.into_iter().flatten());
         }
-        for ended in &self.ended {
-            log::check(&ended.stderr, &self.private);
-            log::check(&ended.stdout, &self.private);
+        for log in self.product.logs() {
+            log::check(&log, &self.private);
         }
     }
 }

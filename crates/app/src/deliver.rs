@@ -16,10 +16,10 @@ mod workspace;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use domain::{MessageId, Rules};
+use domain::{MessageId, Rules, Skip};
 use jiff::Timestamp;
 
-use crate::ports::{Claimed, Clock, ConsumerStore, End, Intercom, Jitter, Klaviyo, Lane, StoreError};
+use crate::ports::{Claimed, Clock, ConsumerStore, End, Intercom, Jitter, Klaviyo, Lane, Settlement, StoreError};
 
 use names::NameBook;
 use workspace::WorkspaceBook;
@@ -47,6 +47,9 @@ pub struct ConsumerOptions {
     pub piece: usize,
     /// Contacts asked for, and single events sent, at the same time.
     pub concurrency: usize,
+    /// Whether events are claimed in the ledger before they are sent. Without it Klaviyo alone tells doubles apart, within one
+    /// profile only.
+    pub ledger: bool,
     /// How long an event waits for its contact, counted from the webhook.
     pub park_for: Duration,
     /// How long a contact is remembered.
@@ -62,6 +65,7 @@ impl Default for ConsumerOptions {
             hide: Duration::from_secs(300),
             piece: 200,
             concurrency: 16,
+            ledger: true,
             park_for: Duration::from_secs(30 * 24 * 3600),
             contact_ttl: Duration::from_secs(15 * 60),
         }
@@ -84,6 +88,25 @@ pub struct StepReport {
 pub struct Processed {
     /// The messages that stay on the queue: they wait, or what became of them could not be written.
     pub unfinished: Vec<MessageId>,
+    /// How many were dead-lettered.
+    pub dead: usize,
+    /// How many were calls that said that the Intercom app was uninstalled.
+    pub uninstalls: usize,
+}
+
+impl Processed {
+    fn of(settlements: &[Settlement]) -> Self {
+        let mut processed = Self::default();
+        for settlement in settlements {
+            match &settlement.end {
+                End::Deferred { .. } => processed.unfinished.push(settlement.id.clone()),
+                End::Dead { .. } => processed.dead += 1,
+                End::Skipped(reason) if *reason == Skip::Uninstall.to_string() => processed.uninstalls += 1,
+                End::Delivered | End::Skipped(_) | End::Parked(_) => {}
+            }
+        }
+        processed
+    }
 }
 
 /// The ports that a consumer works with.
@@ -169,13 +192,13 @@ impl<S: ConsumerStore, I: Intercom, K: Klaviyo, C: Clock, J: Jitter> Consumer<S,
     /// what is left waits for the next time, and a caller that is cut off shortly after it loses nothing.
     pub async fn process(&self, lane: Lane, claimed: &[Claimed], deadline: Timestamp) -> Processed {
         let outcome = self.deliver(lane, claimed, deadline).await;
-        let deferred = outcome.settlements.iter().filter(|settlement| matches!(settlement.end, End::Deferred { .. }));
-        let unfinished = deferred.map(|settlement| settlement.id.clone()).collect();
+        let processed = Processed::of(&outcome.settlements);
         match self.settle(outcome.settlements).await {
-            Ok(()) => Processed { unfinished },
+            Ok(()) => processed,
             Err(error) => {
                 tracing::error!(%error, "could not settle messages; the queue delivers them again");
-                Processed { unfinished: claimed.iter().map(|message| message.id.clone()).collect() }
+                let unfinished = claimed.iter().map(|message| message.id.clone()).collect();
+                Processed { unfinished, ..Processed::default() }
             }
         }
     }

@@ -3,6 +3,7 @@
 #[cfg(feature = "testing")]
 pub mod contract;
 pub mod deliver;
+pub mod environment;
 #[cfg(feature = "testing")]
 pub mod fakes;
 pub mod housekeeping;

@@ -33,6 +33,8 @@ pub struct Settings {
     pub retention: Retention,
     /// How many batches of live events are delivered at the same time.
     pub delivery_workers: usize,
+    /// Whether events are claimed in the ledger before they are sent.
+    pub ledger: bool,
 }
 
 impl Default for Settings {
@@ -44,6 +46,7 @@ impl Default for Settings {
             parked_for: 30 * DAY,
             retention: Retention { recent_events: 1_000, ledger: None },
             delivery_workers: 4,
+            ledger: true,
         }
     }
 }

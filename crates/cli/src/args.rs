@@ -42,6 +42,9 @@ pub(crate) enum Command {
     /// Lists, replays or discards notifications that could not be delivered
     #[command(after_help = "Example: intercom-klaviyo dead-letters replay 01ABC --yes")]
     DeadLetters(DeadLetterArguments),
+    /// Computes what a month on AWS costs, from the template's figures and AWS's list prices
+    #[command(after_help = "Example: intercom-klaviyo cost --events 1000000 --lean")]
+    Cost(CostArguments),
     /// Shows the books of a running pipeline
     #[command(after_help = "Example: intercom-klaviyo status --url https://example.com --json")]
     Status(StatusArguments),
@@ -72,6 +75,28 @@ pub(crate) struct SandboxArguments {
 
 #[derive(Debug, Args)]
 pub(crate) struct DoctorArguments {
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CostArguments {
+    /// Live events in a month
+    #[arg(long, value_name = "N", default_value_t = 1_000_000)]
+    pub(crate) events: u64,
+    /// How many events a call of the consumer takes on average [default: 10, and 50 with --lean]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) batch: Option<u16>,
+    /// Size of a notification in KB
+    #[arg(long, value_name = "KB", default_value_t = 3)]
+    pub(crate) kilobytes: u16,
+    /// As the guide's lean option: cheaper, and it says what it does without
+    #[arg(long)]
+    pub(crate) lean: bool,
+    /// Another template than the shipped one
+    #[arg(long, value_name = "FILE")]
+    pub(crate) template: Option<PathBuf>,
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,

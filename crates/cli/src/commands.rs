@@ -1,5 +1,6 @@
 //! One file a command.
 
+mod cost;
 mod dead_letters;
 mod demo;
 mod doctor;
@@ -27,6 +28,7 @@ pub(crate) async fn execute(command: Command) -> Result<(), Failure> {
         Command::Doctor(arguments) => doctor::doctor(&arguments).await,
         Command::SendSample(arguments) => send_sample::send_sample(&Environment::load()?, &arguments).await,
         Command::Explain(arguments) => explain::explain(&Environment::load()?, &arguments),
+        Command::Cost(arguments) => cost::cost(&arguments),
         Command::DeadLetters(arguments) => dead_letters::dead_letters(&Environment::load()?, &arguments).await,
         Command::Status(arguments) => status::status(&Environment::load()?, &arguments).await,
     }

@@ -13,7 +13,6 @@ mod output;
 mod pipeline;
 mod server;
 mod shutdown;
-mod time;
 mod token;
 mod web;
 

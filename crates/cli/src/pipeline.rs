@@ -22,7 +22,7 @@ use tokio::task::JoinSet;
 use crate::failure::Failure;
 use crate::server::{BodyLimits, BodyReader, Webhook};
 use crate::shutdown::{GRACE, Stop, StopSwitch};
-use crate::time::{SystemClock, SystemJitter};
+use clients::time::{SystemClock, SystemJitter};
 
 /// The live queue of this process.
 pub(crate) type LiveInbox = Waking<SqliteStore>;
@@ -117,7 +117,11 @@ impl Pipeline {
         let mut tasks = JoinSet::new();
         let Some(clients) = &self.vendors else { return Workers { switch, tasks } };
         let rules = Arc::new(self.settings.rules.clone());
-        let options = ConsumerOptions { park_for: self.settings.parked_for, ..ConsumerOptions::default() };
+        let options = ConsumerOptions {
+            park_for: self.settings.parked_for,
+            ledger: self.settings.ledger,
+            ..ConsumerOptions::default()
+        };
         let deps = Deps {
             store: self.store.clone(),
             intercom: clients.intercom.clone(),

@@ -20,6 +20,7 @@ mod config;
 mod intercom;
 mod klaviyo;
 mod memory;
+pub mod time;
 mod transport;
 mod vendors;
 

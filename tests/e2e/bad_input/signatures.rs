@@ -89,7 +89,7 @@ fn lifecycle_calls_are_answered_and_never_become_events() {
 #[test]
 fn other_methods_are_told_so() {
     let world = World::start();
-    let ask = |method: &str| request(world.address(), method, HOOK, &[], b"").expect("it answers");
+    let ask = |method: &str| request(world.webhook(), method, HOOK, &[], b"").expect("it answers");
     assert_eq!(ask("HEAD").status, 200, "Intercom asks so when the URL is saved");
     for method in ["GET", "PUT", "DELETE", "PATCH", "OPTIONS"] {
         let answer = ask(method);

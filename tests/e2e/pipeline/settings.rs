@@ -69,3 +69,23 @@ fn contacts_that_the_settings_leave_out_are_skipped() {
     assert_eq!(status["delivered"], 1, "{status}");
     world.finish();
 }
+
+#[test]
+fn without_the_ledger_klaviyo_alone_tells_doubles_apart() {
+    let mut world = World::with_settings("ledger = false");
+    let ada = world.customer("Ada Byron");
+    world.private("countess@customers.sandbox-shop.co");
+    let intercom = world.sandbox.intercom();
+    let started = intercom.start_conversation(&ada, "Where is my parcel?").expect("starts");
+    world.wait_for_events(1, SOON);
+    intercom.redeliver(&started.notifications[0]);
+    world.wait_until_quiet(SOON);
+    assert_eq!(world.sandbox.klaviyo().accepted(), 2, "it is sent again");
+    assert_eq!(world.sandbox.klaviyo().event_count(), 1, "and Klaviyo folds it");
+    intercom.set_email(&ada, "countess@customers.sandbox-shop.co").expect("changes");
+    world.wait_until_quiet(SOON);
+    intercom.redeliver(&started.notifications[0]);
+    world.wait_until_quiet(SOON);
+    assert_eq!(world.sandbox.klaviyo().event_count(), 2, "what the setting does without");
+    world.finish();
+}

@@ -152,7 +152,7 @@ impl<S: ConsumerStore, I: Intercom, K: Klaviyo, C: Clock, J: Jitter> Consumer<S,
                 owners.push(index);
             }
         }
-        if claims.is_empty() {
+        if claims.is_empty() || !self.options.ledger {
             return Ok(());
         }
         let mut outcomes = Vec::with_capacity(claims.len());

@@ -91,6 +91,13 @@ pub const KEYS: &[Key] = &[
         "How many batches of live events are delivered at the same time.",
         |s, v| put(&mut s.delivery_workers, size(v, 32).filter(|n| *n > 0)),
     ),
+    key(
+        "ledger",
+        SWITCH,
+        ON,
+        "Remember each event before it is sent, so that none is sent twice; false leaves that to Klaviyo, which knows doubles only within one profile.",
+        |s, v| put(&mut s.ledger, v.as_bool()),
+    ),
     metric_key("metrics.created_conversation", ON, "A contact starts a conversation.", |s, v| {
         metric(s, v, Metric::CreatedConversation)
     }),

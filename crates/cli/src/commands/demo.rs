@@ -24,7 +24,7 @@ use crate::output::{is_terminal, line, redraw};
 use crate::pipeline::{Pipeline, Workers};
 use crate::server::{Site, WEBHOOK_PATH, bind, serve};
 use crate::shutdown::{Signals, StopSwitch};
-use crate::time::SystemClock;
+use clients::time::SystemClock;
 
 /// Rounds of the script: a few hundred events.
 const ROUNDS: usize = 12;

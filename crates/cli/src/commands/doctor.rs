@@ -14,8 +14,8 @@ use crate::args::DoctorArguments;
 use crate::environment::Environment;
 use crate::failure::Failure;
 use crate::output::{self, line};
-use crate::time::SystemClock;
 use crate::web::{self, Answer};
+use clients::time::SystemClock;
 
 /// How one thing is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]

@@ -14,7 +14,7 @@ use crate::args::ExplainArguments;
 use crate::environment::{CLIENT_SECRET, Environment};
 use crate::failure::Failure;
 use crate::output::{json, line};
-use crate::time::SystemClock;
+use clients::time::SystemClock;
 
 /// Prints the explanation. Bad: what cannot be read, and a signature that does not fit.
 pub(crate) fn explain(environment: &Environment, arguments: &ExplainArguments) -> Result<(), Failure> {

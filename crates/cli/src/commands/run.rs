@@ -14,8 +14,8 @@ use crate::output::line;
 use crate::pipeline::{LiveInbox, Pipeline};
 use crate::server::{Site, bind, serve};
 use crate::shutdown::{GRACE, Signals, Stop, StopSwitch};
-use crate::time::SystemClock;
 use crate::token;
+use clients::time::SystemClock;
 
 type RunSite = Site<LiveInbox, SystemClock>;
 

@@ -12,8 +12,8 @@ use crate::environment::{ACCESS_TOKEN, CLIENT_SECRET, Environment};
 use crate::failure::Failure;
 use crate::output::line;
 use crate::server::WEBHOOK_PATH;
-use crate::time::SystemClock;
 use crate::web;
+use clients::time::SystemClock;
 
 use samples::{Sample, TOPICS};
 

@@ -14,7 +14,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 
 use super::{BodyLimits, BodyReader, Site, Webhook, serve};
-use crate::time::SystemClock;
+use clients::time::SystemClock;
 
 #[derive(Clone, Debug, Default)]
 struct Kept {

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 /// The machine's clock.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct SystemClock;
+pub struct SystemClock;
 
 impl Clock for SystemClock {
     fn now(&self) -> Timestamp {
@@ -21,7 +21,7 @@ impl Clock for SystemClock {
 
 /// The operating system's randomness.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct SystemJitter;
+pub struct SystemJitter;
 
 impl Jitter for SystemJitter {
     fn unit(&self) -> f64 {

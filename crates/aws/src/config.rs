@@ -1,0 +1,72 @@
+//! From the environment's names to a store.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use app::ports::Clock;
+use aws_config::timeout::TimeoutConfig;
+use aws_config::{BehaviorVersion, SdkConfig};
+
+use crate::queue::SdkQueues;
+use crate::store::AwsStore;
+use crate::table::SdkTable;
+
+/// Where queues and state are.
+#[derive(Clone, Debug)]
+pub struct AwsConfig {
+    /// `LIVE_QUEUE_URL`.
+    pub live_queue_url: String,
+    /// `HISTORY_QUEUE_URL`.
+    pub history_queue_url: String,
+    /// `STATE_TABLE`: its name. Keys `pk` and `sk` are strings, and `ttl` is its expiry attribute.
+    pub state_table: String,
+    /// How the store works.
+    pub options: StoreOptions,
+}
+
+/// How the store works.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoreOptions {
+    /// The visibility timeout of the queues, as the template has it: how long a message that the event source handed over
+    /// stays hidden from others. At least six times the function's timeout, so that no function outlives it.
+    pub visibility: Duration,
+    /// How long ledger entries are kept; `None` keeps them for good. DynamoDB deletes by it, at no cost.
+    pub ledger: Option<Duration>,
+    /// Whether recent events are listed: one more write unit for each batch. Off in a lean deployment.
+    pub recent_events: bool,
+}
+
+impl Default for StoreOptions {
+    fn default() -> Self {
+        Self { visibility: Duration::from_secs(360), ledger: None, recent_events: true }
+    }
+}
+
+/// The store of a deployment. No network: what is wrong with URLs, table or permissions shows at the first call.
+pub async fn connect<C: Clock + 'static>(config: &AwsConfig, clock: C) -> AwsStore<C> {
+    let sdk = sdk_config(Duration::from_secs(5), Duration::from_secs(12)).await;
+    let queues = SdkQueues::new(&sdk, &config.live_queue_url, &config.history_queue_url);
+    let table = SdkTable::new(&sdk, &config.state_table);
+    AwsStore::new(table, queues, clock, config.options.clone(), Arc::new(random_name))
+}
+
+/// Region, credentials and endpoint from the environment (`AWS_REGION`, `AWS_ENDPOINT_URL`, …). The behaviour is pinned: a new
+/// SDK must not change retries or time-outs by itself.
+pub(crate) async fn sdk_config(attempt: Duration, operation: Duration) -> SdkConfig {
+    let timeouts = TimeoutConfig::builder()
+        .connect_timeout(attempt.min(Duration::from_secs(2)))
+        .operation_attempt_timeout(attempt)
+        .operation_timeout(operation)
+        .build();
+    aws_config::defaults(BehaviorVersion::v2026_01_12()).timeout_config(timeouts).load().await
+}
+
+/// A name that no other process has.
+fn random_name() -> String {
+    let mut bytes = [0_u8; 9];
+    // Fails only where the operating system has no randomness; the writer then finds its name taken and does not start.
+    if aws_lc_rs::rand::fill(&mut bytes).is_err() {
+        tracing::error!("the operating system gives no random numbers");
+    }
+    base64::Engine::encode(&base64::engine::general_purpose::URL_SAFE_NO_PAD, bytes)
+}

@@ -1,0 +1,124 @@
+//! From figures and traffic to lines of a bill. Pure.
+
+use serde::Serialize;
+
+use super::figures::Figures;
+use super::prices::{
+    ALARM_MONTH, LAMBDA_GB_SECOND_ARM64, LAMBDA_GB_SECOND_X86_64, LAMBDA_REQUEST, LOG_GB, METRIC_MONTH, SCHEDULE_CALL,
+    SECRET_MONTH, SECRET_READ, SQS_REQUEST, TABLE_BACKUP_GB_MONTH, TABLE_GB_MONTH, TABLE_READ, TABLE_WRITE,
+};
+
+/// Minutes of a month of 30 days.
+const MONTH_MINUTES: f64 = 30.0 * 24.0 * 60.0;
+
+/// SQS counts 64 KB as one request.
+const SQS_KB: f64 = 64.0;
+
+/// Functions that have been called lately, each of which reads the secret every five minutes.
+const WARM_FUNCTIONS: f64 = 4.0;
+
+/// Billed time of one webhook call in milliseconds: the call to SQS, mostly.
+const WEBHOOK_MS: f64 = 8.0;
+
+/// Billed time of one call of the consumer: what every call needs, and what each event adds when ten go at the same time.
+const CONSUMER_MS: f64 = 150.0;
+const CONSUMER_MS_PER_EVENT: f64 = 20.0;
+
+/// Billed time of one tick when there is nothing to do.
+const TICK_MS: f64 = 150.0;
+
+/// An entry of the ledger in bytes, with the 100 bytes that DynamoDB adds to each item.
+const LEDGER_BYTES: f64 = 300.0;
+
+/// Lambda polls a queue that is empty with five pollers, each of which waits 20 seconds.
+const IDLE_POLLS: f64 = 5.0 * 3.0 * MONTH_MINUTES;
+
+/// Metrics that the functions write themselves.
+const METRICS: f64 = 5.0;
+
+/// What goes through in a month.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Traffic {
+    /// Live notifications, each with one event.
+    pub(super) events: f64,
+    /// How many of them one call of the consumer takes on average.
+    pub(super) batch: f64,
+    /// Size of a notification in KB.
+    pub(super) kilobytes: f64,
+    /// Without ledger, alarms and backups: see the guide.
+    pub(super) lean: bool,
+}
+
+/// One line.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub(super) struct Item {
+    pub(super) what: &'static str,
+    pub(super) dollars: f64,
+}
+
+/// A month's bill in US dollars.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub(super) struct Bill {
+    /// What grows with the number of events.
+    pub(super) by_events: Vec<Item>,
+    /// What is due each month, whether anything happens or not.
+    pub(super) standing: Vec<Item>,
+}
+
+impl Bill {
+    pub(super) fn of(figures: &Figures, traffic: Traffic) -> Self {
+        let Traffic { events, kilobytes, lean, .. } = traffic;
+        let calls = events / traffic.batch;
+        // SQS hands out and deletes at most ten messages in a request, and counts each 64 KB of it.
+        let together = traffic.batch.min(10.0);
+        let chunks = |kilobytes: f64| (kilobytes / SQS_KB).ceil().max(1.0);
+        let requests = events * chunks(kilobytes) + events / together * (chunks(kilobytes * together) + 1.0);
+        let consumer_ms = CONSUMER_MS + CONSUMER_MS_PER_EVENT * traffic.batch;
+        let ledger = if lean { 0.0 } else { events };
+        let by_events = vec![
+            item("webhook function", lambda(figures, events, figures.webhook_mb, WEBHOOK_MS)),
+            item("live queue", SQS_REQUEST * requests),
+            item("consumer function", lambda(figures, calls, figures.consumer_mb, consumer_ms)),
+            item("table: one write for each event (the ledger)", ledger * TABLE_WRITE),
+            item("table: books and limits of each batch", calls * (2.0 * TABLE_WRITE + TABLE_READ)),
+            item("logs", events * 2.0 / 1e9 * LOG_GB),
+        ];
+        let ticks = MONTH_MINUTES / figures.tick_minutes;
+        let alarms = if lean { 0.0 } else { figures.alarms as f64 * ALARM_MONTH + METRICS * METRIC_MONTH };
+        let standing = vec![
+            item("polling of empty queues", figures.polled_queues as f64 * IDLE_POLLS * SQS_REQUEST),
+            item(
+                "ticks",
+                lambda(figures, ticks, figures.backfill_mb, TICK_MS) + ticks * (SCHEDULE_CALL + 8.0 * TABLE_READ),
+            ),
+            item(
+                "ledger, for each month in which such events came",
+                ledger * LEDGER_BYTES / 1e9 * storage(figures, lean),
+            ),
+            item("secret", SECRET_MONTH + WARM_FUNCTIONS * MONTH_MINUTES / 5.0 * SECRET_READ),
+            item("alarms and metrics", alarms),
+        ];
+        Self { by_events, standing }
+    }
+
+    pub(super) fn by_events_total(&self) -> f64 {
+        self.by_events.iter().map(|item| item.dollars).sum()
+    }
+
+    pub(super) fn standing_total(&self) -> f64 {
+        self.standing.iter().map(|item| item.dollars).sum()
+    }
+}
+
+fn item(what: &'static str, dollars: f64) -> Item {
+    Item { what, dollars }
+}
+
+fn lambda(figures: &Figures, calls: f64, megabytes: f64, millis: f64) -> f64 {
+    let gb_second = if figures.arm64 { LAMBDA_GB_SECOND_ARM64 } else { LAMBDA_GB_SECOND_X86_64 };
+    calls * (LAMBDA_REQUEST + megabytes / 1_024.0 * millis / 1_000.0 * gb_second)
+}
+
+fn storage(figures: &Figures, lean: bool) -> f64 {
+    TABLE_GB_MONTH + if figures.backups && !lean { TABLE_BACKUP_GB_MONTH } else { 0.0 }
+}

@@ -1,0 +1,60 @@
+//! The backfill function: each invocation, whatever its payload, is one tick of the chores.
+
+use std::sync::Arc;
+
+use app::housekeeping::Housekeeper;
+use app::ports::{Clock as _, Documents, Overview, StoreError, VendorState};
+use app::settings::Settings;
+use aws::secrets::SecretReader;
+use clients::time::SystemClock;
+
+use crate::configuration::Configuration;
+use crate::keys::{KeyError, KeyRing, Store};
+use crate::metrics::{self, Metric};
+
+/// Where the sum of the books at the last look is kept.
+const LAST_LOOK: &str = "metrics/accepted";
+
+/// Does the chores.
+#[derive(Debug)]
+pub struct Backfill<R> {
+    store: Store,
+    keys: KeyRing<R>,
+    settings: Settings,
+    stack: String,
+}
+
+impl<R: SecretReader> Backfill<R> {
+    /// Reads nothing yet.
+    pub fn new(store: Store, keys: KeyRing<R>, configuration: &Configuration) -> Self {
+        let (settings, stack) = (configuration.settings.clone(), configuration.stack.clone());
+        Self { store, keys, settings, stack }
+    }
+
+    /// One tick. What fails is done in a later one.
+    pub async fn tick(&self) -> Result<(), KeyError> {
+        let (clients, _) = self.keys.clients().await?;
+        let rules = Arc::new(self.settings.rules.clone());
+        let (store, retention) = (self.store.clone(), self.settings.retention);
+        Housekeeper::new(store, clients.intercom, SystemClock, rules, retention).tick().await;
+        let stopped = u64::from(clients.vendors.blocked().is_some());
+        let mut measured = vec![(Metric::VendorStopped, stopped)];
+        match self.newly_accepted().await {
+            Ok(accepted) => measured.push((Metric::Accepted, accepted)),
+            Err(error) => tracing::warn!(%error, "the books could not be read"),
+        }
+        metrics::emit(&self.stack, &measured, SystemClock.now());
+        Ok(())
+    }
+
+    /// How many webhook calls the books have come to know since the last look. If we die after saving, they are missing in the
+    /// metric, once; the books themselves lose nothing.
+    async fn newly_accepted(&self) -> Result<u64, StoreError> {
+        let accepted = self.store.books().await?.accepted;
+        let last = self.store.load(LAST_LOOK).await?;
+        let before = last.as_ref().and_then(|last| last.body.parse().ok()).unwrap_or(0);
+        let version = last.map(|last| last.version);
+        let saved = self.store.save(LAST_LOOK, &accepted.to_string(), version).await?;
+        Ok(if saved { accepted.saturating_sub(before) } else { 0 })
+    }
+}

@@ -1,0 +1,24 @@
+//! The console as a Lambda function behind a function URL.
+
+use std::sync::Arc;
+
+use aws::secrets::{Secrets, SecretsManager};
+use clients::time::SystemClock;
+use lambda_http::{Error, Request, run, service_fn};
+use lambdas::configuration::{Configuration, SECRET_ARN};
+use lambdas::console::ConsoleFunction;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Error> {
+    let text = |name: &str| std::env::var(name).ok();
+    lambdas::log::start(text);
+    let configuration = Configuration::read(|name| std::env::var_os(name))?;
+    let store = aws::connect(&configuration.aws, SystemClock).await;
+    let secrets = Secrets::new(SecretsManager::connect().await, text(SECRET_ARN), text)?;
+    let console = Arc::new(ConsoleFunction::start(store, secrets).await?);
+    run(service_fn(move |request: Request| {
+        let console = Arc::clone(&console);
+        async move { console.answer(request).await.map_err(Error::from) }
+    }))
+    .await
+}

@@ -1,0 +1,25 @@
+//! The webhook as a Lambda function behind a function URL.
+
+use std::sync::Arc;
+
+use aws::LiveInbox;
+use aws::secrets::{Secrets, SecretsManager};
+use clients::time::SystemClock;
+use lambda_http::{Error, Request, run, service_fn};
+use lambdas::configuration::{SECRET_ARN, live_queue_url};
+use lambdas::webhook::Webhook;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Error> {
+    let text = |name: &str| std::env::var(name).ok();
+    lambdas::log::start(text);
+    let inbox = LiveInbox::connect(&live_queue_url(|name| std::env::var_os(name))?).await;
+    let secrets = Secrets::new(SecretsManager::connect().await, text(SECRET_ARN), text)?;
+    let webhook = Arc::new(Webhook::new(inbox, SystemClock, secrets));
+    webhook.prepare().await;
+    run(service_fn(move |request: Request| {
+        let webhook = Arc::clone(&webhook);
+        async move { Ok::<_, Error>(webhook.answer(request).await) }
+    }))
+    .await
+}

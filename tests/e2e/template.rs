@@ -11,6 +11,8 @@ use tests::{binary, emulator};
 mod alarms;
 #[path = "template/deploys.rs"]
 mod deploys;
+#[path = "support/echo.rs"]
+mod echo;
 #[path = "template/names.rs"]
 mod names;
 #[path = "template/policies.rs"]

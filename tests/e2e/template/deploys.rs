@@ -1,26 +1,15 @@
 //! The template deploys as it is, and what it wires together is connected. The functions are stand-ins that only
 //! echo: what the real ones do is tested elsewhere.
 
-use std::fs;
-use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use tests::emulator::{Deploy, Emulator, Request, Stack};
-use tests::{binary, wait};
+use tests::wait;
+
+use super::echo;
 
 const LIMIT: Duration = Duration::from_secs(20);
-
-/// Four copies of one script that speaks Lambda's runtime API.
-fn echoes(dir: &Path) {
-    let script = binary::workspace().join("tests/e2e/template/echo.py");
-    for name in ["webhook", "consumer", "backfill", "console"] {
-        let copy = dir.join(name);
-        fs::copy(&script, &copy).expect("copies");
-        fs::set_permissions(&copy, fs::Permissions::from_mode(0o755)).expect("can be executed");
-    }
-}
 
 fn get(stack: &Stack<'_>, url: &str, request: Request<'_>) -> Value {
     let answer = stack.send(url, request);
@@ -32,8 +21,7 @@ fn get(stack: &Stack<'_>, url: &str, request: Request<'_>) -> Value {
 fn the_stack_deploys_and_its_parts_are_connected() {
     let emulator = Emulator::start();
     let binaries = emulator.scratch().join("binaries");
-    fs::create_dir(&binaries).expect("a directory");
-    echoes(&binaries);
+    echo::functions(&binaries);
     let secret = emulator.create_secret("keys", &json!({"CONSOLE_TOKEN": "t"}));
     let parameters = [("SecretArn", secret.as_str())];
     let what = Deploy { stack: "shop", parameters: &parameters, binaries: &binaries };

@@ -42,7 +42,10 @@ pub fn target_dir() -> PathBuf {
     test.ancestors().find(|dir| dir.join("CACHEDIR.TAG").exists()).expect("a target directory").to_owned()
 }
 
-/// Builds a package's binaries and gives the directory in which they end up.
+/// Builds the workspace's binaries and gives the directory in which they end up.
+///
+/// Asked for as `cargo test --workspace` does, because every other choice of packages means other features of shared
+/// dependencies, and with them the AWS SDK all over again. After that very command nothing is left to do.
 fn build(package: &str) -> PathBuf {
     let test = std::env::current_exe().expect("the test knows where it is");
     // …/target/[triple/]debug/deps/e2e-0123
@@ -52,7 +55,7 @@ fn build(package: &str) -> PathBuf {
         Some(other) => other,
     };
     let built = Command::new(env!("CARGO"))
-        .args(["build", "--quiet", "--bins", "--package", package, "--profile", profile, "--target-dir"])
+        .args(["test", "--workspace", "--no-run", "--quiet", "--profile", profile, "--target-dir"])
         .arg(target_dir())
         .current_dir(workspace())
         .status()

@@ -62,7 +62,7 @@ pub(crate) async fn sdk_config(attempt: Duration, operation: Duration) -> SdkCon
 }
 
 /// A name that no other process has.
-fn random_name() -> String {
+pub fn random_name() -> String {
     let mut bytes = [0_u8; 9];
     // Fails only where the operating system has no randomness; the writer then finds its name taken and does not start.
     if aws_lc_rs::rand::fill(&mut bytes).is_err() {

@@ -36,7 +36,7 @@ mod totals;
 mod trouble;
 mod writer;
 
-pub use config::{AwsConfig, StoreOptions, connect};
+pub use config::{AwsConfig, StoreOptions, connect, random_name};
 pub use inbox::LiveInbox;
 pub use queue::{OutMessage, QueueRecord, Queues, SdkQueues};
 pub use store::AwsStore;

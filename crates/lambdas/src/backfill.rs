@@ -37,8 +37,12 @@ impl<R: SecretReader> Backfill<R> {
         let rules = Arc::new(self.settings.rules.clone());
         let (store, retention) = (self.store.clone(), self.settings.retention);
         Housekeeper::new(store, clients.intercom, SystemClock, rules, retention).tick().await;
-        let stopped = u64::from(clients.vendors.blocked().is_some());
-        let mut measured = vec![(Metric::VendorStopped, stopped)];
+        self.keys.look_again().await;
+        let mut measured = Vec::new();
+        match clients::stored_vendors(&self.store, SystemClock).await {
+            Ok(vendors) => measured.push((Metric::VendorStopped, u64::from(vendors.blocked().is_some()))),
+            Err(error) => tracing::warn!(%error, "what holds the vendors back could not be read"),
+        }
         match self.newly_accepted().await {
             Ok(accepted) => measured.push((Metric::Accepted, accepted)),
             Err(error) => tracing::warn!(%error, "the books could not be read"),

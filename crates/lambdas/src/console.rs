@@ -1,61 +1,78 @@
 //! The console function: the console's router behind a function URL, opened by the token of today.
 
-use std::sync::{Mutex, PoisonError};
-
 use app::environment::CONSOLE_TOKEN;
-use app::ports::Clock as _;
-use app::status::NoVendors;
+use app::ports::{Blocked, Clock as _, StoreError, VendorState};
 use aws::secrets::{SecretReader, SecretTrouble, Secrets};
-use axum::Router;
 use axum::body::Body;
+use clients::StoredVendors;
 use clients::time::SystemClock;
 use console::{Access, Console};
 use http::Response;
+use jiff::Timestamp;
 use lambda_http::Request;
-use secrecy::{ExposeSecret as _, SecretString};
 use tower::ServiceExt as _;
 
 use crate::keys::Store;
+
+/// The one answer that tells of the vendors.
+const STATUS: &str = "/api/status";
+
+/// Why a request was not answered. Lambda answers 502 then, and the log has the sentence.
+#[derive(Debug, thiserror::Error)]
+pub enum ConsoleError {
+    /// Nobody can be let in.
+    #[error("the console has no token: {0}")]
+    Token(#[from] SecretTrouble),
+    /// What holds the vendors back cannot be read.
+    #[error("the console cannot read the state: {0}")]
+    Store(#[from] StoreError),
+}
 
 /// Serves the console.
 #[derive(Debug)]
 pub struct ConsoleFunction<R> {
     store: Store,
     secrets: Secrets<R>,
-    built: Mutex<Option<(SecretString, Router)>>,
 }
 
 impl<R: SecretReader> ConsoleFunction<R> {
     /// Refuses to start without a token: whoever knows the address could read and steer otherwise.
-    pub async fn start(store: Store, secrets: Secrets<R>) -> Result<Self, SecretTrouble> {
-        let function = Self { store, secrets, built: Mutex::default() };
-        drop(function.router().await?);
-        Ok(function)
+    pub async fn start(store: Store, secrets: Secrets<R>) -> Result<Self, ConsoleError> {
+        secrets.get(CONSOLE_TOKEN, SystemClock.now()).await?;
+        Ok(Self { store, secrets })
     }
 
-    /// Answers one request.
-    pub async fn answer(&self, request: Request) -> Result<Response<Body>, SecretTrouble> {
-        let router = self.router().await?;
+    /// Answers one request, by what is stored at this moment.
+    pub async fn answer(&self, request: Request) -> Result<Response<Body>, ConsoleError> {
+        let token = self.secrets.get(CONSOLE_TOKEN, SystemClock.now()).await?;
+        let vendors = match request.uri().path() {
+            STATUS => Some(clients::stored_vendors(&self.store, SystemClock).await?),
+            _ => None,
+        };
+        let router = console::router(Console {
+            store: self.store.clone(),
+            vendors: Seen(vendors),
+            clock: SystemClock,
+            setup: Vec::new(),
+            access: Access::Token(token),
+        });
         Ok(match router.oneshot(request).await {
             Ok(response) => response,
             Err(never) => match never {},
         })
     }
+}
 
-    async fn router(&self) -> Result<Router, SecretTrouble> {
-        let token = self.secrets.get(CONSOLE_TOKEN, SystemClock.now()).await?;
-        let mut built = self.built.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, router)) = built.as_ref().filter(|(known, _)| known.expose_secret() == token.expose_secret()) {
-            return Ok(router.clone());
-        }
-        let router = console::router(Console {
-            store: self.store.clone(),
-            vendors: NoVendors,
-            clock: SystemClock,
-            setup: Vec::new(),
-            access: Access::Token(token.clone()),
-        });
-        *built = Some((token, router.clone()));
-        Ok(router)
+/// What holds the vendors back, where the answer tells of it.
+#[derive(Debug)]
+struct Seen(Option<StoredVendors<SystemClock>>);
+
+impl VendorState for Seen {
+    fn throttled_until(&self) -> Option<Timestamp> {
+        self.0.as_ref()?.throttled_until()
+    }
+
+    fn blocked(&self) -> Option<Blocked> {
+        self.0.as_ref()?.blocked()
     }
 }

@@ -81,6 +81,7 @@ impl<R: SecretReader> ConsumerFunction<R> {
         let deadline = Timestamp::try_from(deadline.checked_sub(RESERVE).unwrap_or(deadline)).unwrap_or(Timestamp::MAX);
         let (failures, processed) = deliver(&self.store, &consumer, lane, records, deadline).await?;
         self.report(&processed);
+        self.keys.look_again().await;
         let mut response = SqsBatchResponse::default();
         failures.into_iter().for_each(|id| response.add_failure(id));
         Ok(response)

@@ -1,13 +1,14 @@
 //! The clients of both vendors, built from the secret, and built again when it was rotated.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use app::environment::{ACCESS_TOKEN, KLAVIYO_KEY};
-use app::ports::Clock as _;
+use app::ports::{Clock as _, VendorState as _};
 use aws::AwsStore;
 use aws::secrets::{SecretReader, SecretTrouble, Secrets};
 use clients::time::{SystemClock, SystemJitter};
-use clients::{ClientConfig, ClientError, Clients};
+use clients::{ClientConfig, ClientError, Clients, Limits, Timeouts};
 use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::configuration::Configuration;
@@ -29,6 +30,9 @@ pub enum KeyError {
     Client(#[from] ClientError),
 }
 
+/// Longest answer of a bulk request. Shorter than on one machine, because a function ends at its time-out.
+const BULK: Duration = Duration::from_secs(20);
+
 /// Gives clients that carry the keys of today.
 #[derive(Debug)]
 pub struct KeyRing<R> {
@@ -43,6 +47,8 @@ pub struct KeyRing<R> {
 struct Template {
     intercom_url: String,
     klaviyo_url: String,
+    /// Under which name this process takes its part of the vendors' limits.
+    holder: String,
 }
 
 #[derive(Debug)]
@@ -59,6 +65,7 @@ impl<R: SecretReader> KeyRing<R> {
         let config = Template {
             intercom_url: configuration.intercom_url.clone(),
             klaviyo_url: configuration.klaviyo_url.clone(),
+            holder: aws::random_name(),
         };
         Self { secrets, config, store, built: Mutex::default() }
     }
@@ -82,13 +89,30 @@ impl<R: SecretReader> KeyRing<R> {
         Ok((clients, generation))
     }
 
+    /// To be called when work was done: where a vendor refuses our key, the secret is read again (at most once a minute), because
+    /// a key that was rotated would be refused until somebody looks.
+    pub async fn look_again(&self) {
+        let blocked = self.built().as_ref().is_some_and(|built| built.clients.vendors.blocked().is_some());
+        if !blocked {
+            return;
+        }
+        // Both values stand in one secret: reading it for one of them is enough.
+        if let Err(error) = self.secrets.refresh(KLAVIYO_KEY, SystemClock.now()).await {
+            tracing::warn!(%error, "a vendor refuses our key, and the secret could not be read again");
+        }
+    }
+
     fn built(&self) -> std::sync::MutexGuard<'_, Option<Built>> {
         self.built.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 fn client_config(template: &Template, access_token: SecretString, klaviyo_key: SecretString) -> ClientConfig {
-    ClientConfig::new(&template.intercom_url, access_token, &template.klaviyo_url, klaviyo_key)
+    ClientConfig {
+        limits: Limits::Shared { holder: template.holder.clone() },
+        timeouts: Timeouts { bulk: BULK, ..Timeouts::default() },
+        ..ClientConfig::new(&template.intercom_url, access_token, &template.klaviyo_url, klaviyo_key)
+    }
 }
 
 fn same(one: &SecretString, other: &SecretString) -> bool {

@@ -33,7 +33,8 @@ struct RealTime;
 
 impl Clock for RealTime {
     fn now(&self) -> Timestamp {
-        Timestamp::now()
+        // Stores keep microseconds.
+        Timestamp::from_microsecond(Timestamp::now().as_microsecond()).expect("in range")
     }
 
     async fn sleep(&self, duration: Duration) {

@@ -30,7 +30,7 @@ use world::World;
 const CASES: u32 = 8_000;
 
 /// On the AWS adapter, whose stories have many more awaits.
-const CASES_ON_AWS: u32 = 1_500;
+const CASES_ON_AWS: u32 = 3_000;
 
 fn tell<B: Backend>(ops: &[Op]) {
     let mut world = World::<B>::new();

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use app::contract::{self, PassTime};
+use app::fakes::ManualClock;
 use app::ports::{Accepted, Clock, Inbox, Lane, StoreError, WorkQueue};
 use aws::{AwsConfig, AwsStore, LiveInbox, StoreOptions};
 use aws_config::BehaviorVersion;
@@ -27,14 +28,19 @@ const WITHOUT: &[&str] = &[
     "a_claim_is_bounded_by_bytes_but_serves_one",
 ];
 
-/// The services keep real time.
-#[derive(Clone, Copy, Debug)]
-struct RealTime;
+/// The services keep real time. The laws compare moments, so this clock stands still between two of their waits, which are real.
+#[derive(Clone, Debug)]
+struct RealTime(ManualClock);
+
+impl RealTime {
+    fn new() -> Self {
+        Self(ManualClock::at(Timestamp::from_second(Timestamp::now().as_second()).expect("in range")))
+    }
+}
 
 impl Clock for RealTime {
     fn now(&self) -> Timestamp {
-        // Stores keep microseconds.
-        Timestamp::from_microsecond(Timestamp::now().as_microsecond()).expect("in range")
+        self.0.now()
     }
 
     async fn sleep(&self, duration: Duration) {
@@ -43,9 +49,10 @@ impl Clock for RealTime {
 }
 
 impl PassTime for RealTime {
-    /// A little more: SQS counts in whole seconds from its own "now".
+    /// A little more: SQS counts from its own "now".
     async fn pass(&self, duration: Duration) {
         tokio::time::sleep(duration + Duration::from_millis(60)).await;
+        self.0.advance(duration);
     }
 }
 
@@ -86,8 +93,9 @@ async fn deployment() -> AwsConfig {
     }
 }
 
-async fn store() -> AwsStore<RealTime> {
-    aws::connect(&deployment().await, RealTime).await
+async fn store() -> (AwsStore<RealTime>, RealTime) {
+    let time = RealTime::new();
+    (aws::connect(&deployment().await, time.clone()).await, time)
 }
 
 #[test]
@@ -101,7 +109,7 @@ fn it_works_on_the_emulator() {
 #[tokio::test]
 #[ignore = "runs as a child of it_works_on_the_emulator"]
 async fn child_laws() {
-    contract::run_without(WITHOUT, async || (store().await, RealTime)).await;
+    contract::run_without(WITHOUT, store).await;
 }
 
 /// What the webhook's inbox sends is what the store takes: text, other bytes, and what is larger than SQS takes.
@@ -110,7 +118,7 @@ async fn child_laws() {
 async fn child_inbox() {
     let config = deployment().await;
     let inbox = LiveInbox::connect(&config.live_queue_url).await;
-    let store = aws::connect(&config, RealTime).await;
+    let store = aws::connect(&config, RealTime::new()).await;
     let json = format!(r#"{{"text":"{}"}}"#, "many words, ".repeat(200_000));
     for body in ["{\"a\":\"ä 😀\"}".as_bytes(), b"\xff\x00", "\u{1}\u{FFFE}".as_bytes(), b"", json.as_bytes()] {
         let received_at = Timestamp::from_microsecond(1_784_102_400_123_456).expect("in range");
@@ -130,7 +138,7 @@ async fn child_missing() {
     let mut config = deployment().await;
     config.state_table = "nobody".to_owned();
     config.live_queue_url.push_str("-nobody");
-    let store = aws::connect(&config, RealTime).await;
+    let store = aws::connect(&config, RealTime::new()).await;
     let table = store.load("workspace").await.expect_err("there is no table");
     assert!(matches!(table, StoreError::Unavailable { .. }));
     let expected =

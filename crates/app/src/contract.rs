@@ -161,7 +161,8 @@ async fn settle<S: crate::ports::WorkQueue>(store: &S, claimed: &Claimed, end: E
 }
 
 async fn settle_with<S: crate::ports::WorkQueue>(store: &S, claimed: &Claimed, end: End, events: Vec<EventRecord>) {
-    let settlement = Settlement { id: claimed.id.clone(), receipt: claimed.receipt.clone(), end, events };
+    let settlement =
+        Settlement { keys: Vec::new(), id: claimed.id.clone(), receipt: claimed.receipt.clone(), end, events };
     store.settle(vec![settlement]).await.expect("settle answers");
 }
 

@@ -223,6 +223,24 @@ impl<C: Clock + 'static, T: Table, Q: Queues> AwsStore<C, T, Q> {
         Ok(held)
     }
 
+    /// Whether one of these events was sent by this message under another number. One that is still open is made to be known.
+    pub(crate) async fn was_sent_by_another_delivery(&self, taken: &Taken, keys: &[KeyHash]) -> StoreResult<bool> {
+        let mut wanted: Vec<Key> = keys.iter().map(key).collect();
+        wanted.sort();
+        wanted.dedup();
+        if wanted.is_empty() {
+            return Ok(false);
+        }
+        for item in self.table.get(wanted).await?.into_iter().flatten() {
+            let entry = Entry::read(item);
+            let Some((writer, number)) = entry.holder.filter(|holder| *holder != taken.by()) else { continue };
+            if entry.message == taken.id.as_str() && self.fence(&writer, number).await? == Standing::Done {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// Takes our number off entries that were not sent, so that the number's being done does not speak for them.
     pub(crate) async fn open_unsent(&self, taken: &Arc<Taken>, sent: &HashSet<KeyHash>) -> StoreResult<()> {
         let unsent: Vec<KeyHash> = taken.state().attempted.difference(sent).copied().collect();

@@ -64,9 +64,10 @@ pub(crate) async fn sdk_config(attempt: Duration, operation: Duration) -> SdkCon
 /// A name that no other process has.
 pub fn random_name() -> String {
     let mut bytes = [0_u8; 9];
-    // Fails only where the operating system has no randomness; the writer then finds its name taken and does not start.
     if aws_lc_rs::rand::fill(&mut bytes).is_err() {
-        tracing::error!("the operating system gives no random numbers");
+        // Two processes under one name would share their numbers, so a name there must be.
+        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+        return format!("t{}-{}", since.as_nanos(), std::process::id());
     }
     base64::Engine::encode(&base64::engine::general_purpose::URL_SAFE_NO_PAD, bytes)
 }

@@ -202,3 +202,6 @@ pub(crate) fn scheme(name: &str) -> Option<SignatureScheme> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -185,3 +185,6 @@ fn filled(name: &str, value: String) -> Result<SecretString, SecretTrouble> {
     }
     Ok(SecretString::from(value))
 }
+
+#[cfg(test)]
+mod tests;

@@ -15,7 +15,7 @@
 //! - before 2: claims and marker carry a number that is not done. The next delivery declares it lost, which makes sure that it
 //!   never becomes done, and starts again with the identifiers of the first time; Klaviyo folds the two sends. Counted once.
 //! - after 2: the next delivery finds the marker and the number done, and drops the message. A simple message has no marker, but
-//!   its claim says that this very message sent the event, and a message that goes on after it sent something always has a
+//!   its claims, looked up by the keys of its events, say that this very message sent one, and a message that goes on after it sent something always has a
 //!   marker: so this one has ended. Nothing is counted again.
 //! - and a write's answer alone is lost: entries and markers carry our number, and the share has it or not, so every step can
 //!   be repeated; [`AwsStore::book`] leaves out what is there.
@@ -117,11 +117,7 @@ impl<C: Clock + 'static, T: Table, Q: Queues> AwsStore<C, T, Q> {
         // Listed in the order in which they were recorded.
         let order = |event: &EventRecord| ending.settlement.events.iter().position(|one| one == event);
         ending.listed.sort_by_key(order);
-        let over = {
-            let state = taken.state();
-            state.sent_before && state.marker.is_none() && taken.generation == 0
-        };
-        if over {
+        if self.has_ended(&taken, &ending.settlement.keys).await? {
             return self.is_over(ending, delta).await;
         }
         match ending.settlement.end.clone() {
@@ -140,6 +136,19 @@ impl<C: Clock + 'static, T: Table, Q: Queues> AwsStore<C, T, Q> {
                 Ok(self.rare(ending, ours))
             }
         }
+    }
+
+    /// Whether an earlier delivery ended the message without a marker. The claims tell, also those that this delivery had no
+    /// reason to ask for: it may wait for a contact that the first one knew.
+    async fn has_ended(&self, taken: &Taken, keys: &[KeyHash]) -> StoreResult<bool> {
+        let sent_before = {
+            let state = taken.state();
+            if taken.first || taken.generation > 0 || state.marker.is_some() {
+                return Ok(false);
+            }
+            state.sent_before
+        };
+        Ok(sent_before || self.was_sent_by_another_delivery(taken, keys).await?)
     }
 
     /// The events that count as sent under our number, each key once.
@@ -312,6 +321,7 @@ impl<C: Clock + 'static, T: Table, Q: Queues> AwsStore<C, T, Q> {
     /// A message that nobody can read as one of ours becomes a dead letter at once.
     pub(crate) async fn bury_foreign(&self, taken: &Arc<Taken>, reason: String) -> StoreResult<()> {
         let settlement = Settlement {
+            keys: Vec::new(),
             id: taken.id.clone(),
             receipt: Receipt(taken.receipt.clone()),
             end: End::Dead { reason, topic: "(unreadable)".to_owned() },

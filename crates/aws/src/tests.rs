@@ -1,6 +1,7 @@
 //! The adapter on in-memory stand-ins of table and queues.
 
 mod costs;
+mod deliveries;
 mod laws;
 
 use std::sync::Arc;

@@ -96,6 +96,7 @@ async fn drain(store: &SqliteStore) -> Result<usize, app::ports::StoreError> {
         }
         done += claimed.len();
         let settle = |claimed: app::ports::Claimed| Settlement {
+            keys: Vec::new(),
             id: claimed.id,
             receipt: claimed.receipt,
             end: End::Delivered,

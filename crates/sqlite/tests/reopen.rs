@@ -32,7 +32,13 @@ async fn claim(store: &SqliteStore) -> Vec<Claimed> {
 async fn defer(store: &SqliteStore, claimed: &Claimed, seconds: i64) {
     let until = START + SignedDuration::from_secs(seconds);
     let end = End::Deferred { until, progress: Progress { attempts: 2, ..Progress::default() } };
-    let settlement = Settlement { id: claimed.id.clone(), receipt: claimed.receipt.clone(), end, events: Vec::new() };
+    let settlement = Settlement {
+        keys: Vec::new(),
+        id: claimed.id.clone(),
+        receipt: claimed.receipt.clone(),
+        end,
+        events: Vec::new(),
+    };
     store.settle(vec![settlement]).await.expect("settle answers");
 }
 
@@ -76,7 +82,8 @@ async fn numbers_of_messages_are_never_given_twice() {
     let first = claim(&store).await.remove(0);
     store.claim_events(wish(&first)).await.expect("claim_events answer");
     let end = End::Skipped("no match".to_owned());
-    let settlement = Settlement { id: first.id.clone(), receipt: first.receipt.clone(), end, events: Vec::new() };
+    let settlement =
+        Settlement { keys: Vec::new(), id: first.id.clone(), receipt: first.receipt.clone(), end, events: Vec::new() };
     store.settle(vec![settlement]).await.expect("settle answers");
     drop(store);
 
@@ -188,6 +195,7 @@ async fn what_ended_leaves_no_personal_data_behind() {
     let dead = End::Dead { reason: "refused".to_owned(), topic: "ticket.created".to_owned() };
     let ends = [End::Delivered, End::Skipped("no match".to_owned()), End::Parked(parking), dead];
     let settlements = claim(&store).await.into_iter().zip(ends).map(|(claimed, end)| Settlement {
+        keys: Vec::new(),
         id: claimed.id,
         receipt: claimed.receipt,
         end,

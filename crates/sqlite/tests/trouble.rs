@@ -117,6 +117,7 @@ async fn a_full_disk_keeps_exactly_what_was_answered() {
     let claimed = bench.claim(1_000).await;
     assert_eq!(claimed.len() as u64, kept);
     let settlements = claimed.into_iter().map(|claimed| Settlement {
+        keys: Vec::new(),
         id: claimed.id,
         receipt: claimed.receipt,
         end: End::Delivered,

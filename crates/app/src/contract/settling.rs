@@ -106,6 +106,7 @@ pub async fn a_receipt_is_good_once<S: Store, T: PassTime>(store: &S, time: &T) 
     settle(store, &again, End::Delivered).await;
     assert_eq!(books(store).await.delivered, 1);
     let nobody = Settlement {
+        keys: Vec::new(),
         id: MessageId::new("999999999"),
         receipt: Receipt("no receipt".to_owned()),
         end: End::Delivered,
@@ -133,6 +134,7 @@ pub async fn one_stale_settlement_does_not_stop_the_others<S: Store, T: PassTime
     accept(store, time, &["a", "b"]).await;
     let claimed = claim(store).await;
     let settlement = |index: usize, receipt: Receipt| Settlement {
+        keys: Vec::new(),
         id: claimed[index].id.clone(),
         receipt,
         end: End::Delivered,

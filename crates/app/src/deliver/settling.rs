@@ -30,6 +30,7 @@ struct Tally {
     records: Vec<EventRecord>,
     waits: Vec<Waiting>,
     parked_for: Vec<domain::ContactId>,
+    keys: Vec<domain::KeyHash>,
 }
 
 impl<S: ConsumerStore, I: Intercom, K: Klaviyo, C: Clock, J: Jitter> Consumer<S, I, K, C, J> {
@@ -38,6 +39,7 @@ impl<S: ConsumerStore, I: Intercom, K: Klaviyo, C: Clock, J: Jitter> Consumer<S,
         let settlements = claimed
             .iter()
             .map(|message| Settlement {
+                keys: Vec::new(),
                 id: message.id.clone(),
                 receipt: message.receipt.clone(),
                 end: End::Deferred { until, progress: message.progress },
@@ -69,6 +71,7 @@ impl<S: ConsumerStore, I: Intercom, K: Klaviyo, C: Clock, J: Jitter> Consumer<S,
     }
 
     fn tally(&self, tally: &mut Tally, work: Work<'_>, now: Timestamp) {
+        tally.keys.push(work.activity.key.hash());
         let fate = match work.state {
             State::Ended(fate) => fate,
             State::Waiting(wait) => {
@@ -139,7 +142,8 @@ impl<S: ConsumerStore, I: Intercom, K: Klaviyo, C: Clock, J: Jitter> Consumer<S,
                 End::Skipped(reason.to_string())
             }
         };
-        Settlement { id: message.id.clone(), receipt: message.receipt.clone(), end, events: tally.records }
+        let (id, receipt) = (message.id.clone(), message.receipt.clone());
+        Settlement { id, receipt, end, events: tally.records, keys: tally.keys }
     }
 
     /// Writes the settlements, patiently: until they are written, what was sent is known to nobody but the ledger's claims.

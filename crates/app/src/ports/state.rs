@@ -132,6 +132,9 @@ pub struct Settlement {
     pub end: End,
     /// One record for each event that got a fate, for the ledger, the metric counters and the list of recent events.
     pub events: Vec<EventRecord>,
+    /// The keys of all its events that were looked at, those that wait included: a queue that delivers at least once finds out by
+    /// them whether an earlier delivery of the message has ended.
+    pub keys: Vec<KeyHash>,
 }
 
 /// Where a message goes. All but [`End::Deferred`] take it off the queue and count it under exactly one fate.

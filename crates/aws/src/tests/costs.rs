@@ -43,6 +43,7 @@ async fn deliver(world: &World, claimed: &[Claimed]) {
     let outcomes = world.store.claim_events(claimed.iter().enumerate().map(claim).collect()).await.expect("claimed");
     assert!(outcomes.iter().all(|outcome| *outcome == ClaimOutcome::Fresh));
     let settlement = |(number, message): (usize, &Claimed)| Settlement {
+        keys: Vec::new(),
         id: message.id.clone(),
         receipt: message.receipt.clone(),
         end: End::Delivered,
@@ -79,6 +80,7 @@ async fn a_skipped_batch_costs_one_unit_for_each_message_and_one_more() {
     let world = World::new();
     let claimed = accept(&world, 10).await;
     let settlement = |message: &Claimed| Settlement {
+        keys: Vec::new(),
         id: message.id.clone(),
         receipt: message.receipt.clone(),
         end: End::Skipped("ping".to_owned()),
@@ -100,6 +102,7 @@ async fn a_batch_that_waits_costs_its_claims_and_one_more() {
     });
     world.store.claim_events(claims.collect()).await.expect("claimed");
     let settlement = |message: &Claimed| Settlement {
+        keys: Vec::new(),
         id: message.id.clone(),
         receipt: message.receipt.clone(),
         end: End::Deferred { until: contract::START, progress: message.progress },

@@ -32,13 +32,16 @@ pub struct StoreOptions {
     pub visibility: Duration,
     /// How long ledger entries are kept; `None` keeps them for good. DynamoDB deletes by it, at no cost.
     pub ledger: Option<Duration>,
+    /// Whether every event is remembered, so that none is counted twice: one write unit for each event. Without it (the setting
+    /// `ledger`) a message that comes back after a crash may be counted twice.
+    pub exact: bool,
     /// Whether recent events are listed: one more write unit for each batch. Off in a lean deployment.
     pub recent_events: bool,
 }
 
 impl Default for StoreOptions {
     fn default() -> Self {
-        Self { visibility: Duration::from_secs(360), ledger: None, recent_events: true }
+        Self { visibility: Duration::from_secs(360), ledger: None, exact: true, recent_events: true }
     }
 }
 

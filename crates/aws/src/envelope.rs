@@ -10,17 +10,15 @@
 //! Attributes say how to read it. `v` is the version: a higher one than ours stays on the queue, because a deployment is going on.
 
 use std::collections::BTreeMap;
-use std::io::Read;
 
 use app::ports::{Accepted, Progress};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use domain::{MessageId, SignatureScheme};
-use flate2::Compression;
-use flate2::read::{DeflateDecoder, DeflateEncoder};
 use jiff::Timestamp;
 
+use crate::pack;
 use crate::queue::{MAX_MESSAGE_BYTES, OutMessage, QueueRecord};
 
 /// Version of the messages that this code writes.
@@ -101,10 +99,9 @@ fn encode(body: &[u8], attributes: &mut BTreeMap<String, String>) -> (&'static s
         }
         _ => {}
     }
-    let mut deflated = Vec::new();
-    // Reading from memory cannot fail.
-    let packed = DeflateEncoder::new(body, Compression::default()).read_to_end(&mut deflated).is_ok();
-    if packed && deflated.len().div_ceil(3) * 4 <= MAX_BODY_BYTES {
+    if let Some(deflated) = pack::pack(body)
+        && deflated.len().div_ceil(3) * 4 <= MAX_BODY_BYTES
+    {
         return ("deflate", STANDARD.encode(deflated));
     }
     let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, body);
@@ -176,12 +173,7 @@ fn decode(encoding: &str, body: &str) -> Option<Vec<u8>> {
     match encoding {
         "text" => Some(body.as_bytes().to_vec()),
         "base64" => STANDARD.decode(body).ok(),
-        "deflate" => {
-            let deflated = STANDARD.decode(body).ok()?;
-            let mut inflated = Vec::new();
-            let read = DeflateDecoder::new(deflated.as_slice()).take(MAX_INFLATED_BYTES).read_to_end(&mut inflated);
-            read.is_ok().then_some(inflated)
-        }
+        "deflate" => pack::unpack(&STANDARD.decode(body).ok()?, MAX_INFLATED_BYTES),
         _ => None,
     }
 }

@@ -20,6 +20,7 @@ mod marker;
 #[cfg(any(test, feature = "testing"))]
 pub mod memory;
 mod overview;
+mod pack;
 mod parked;
 mod queue;
 mod records;

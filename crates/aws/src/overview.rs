@@ -9,6 +9,7 @@ use app::ports::{Books, Clock, EventRecord, Fate, Lane, MetricCount, Overview, R
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use crate::pack::{pack, unpack};
 use crate::queue::Queues;
 use crate::records::sortable;
 use crate::store::AwsStore;
@@ -73,20 +74,25 @@ impl Stored {
     }
 }
 
+/// Most bytes that the events of one item may inflate to: 500 events with long reasons.
+const MOST_BYTES: u64 = 4 * 1024 * 1024;
+
 /// The events of one item, oldest first.
 pub(crate) fn stored_events(item: &Item) -> StoreResult<Vec<Stored>> {
-    serde_json::from_str(item.text("events").unwrap_or("[]"))
-        .map_err(|_| unreadable("a list of recent events is not what this version writes"))
+    let unpacked = item.bytes("events").and_then(|packed| unpack(packed, MOST_BYTES));
+    unpacked
+        .and_then(|json| serde_json::from_slice(&json).ok())
+        .ok_or_else(|| unreadable("a list of recent events is not what this version writes"))
 }
 
-/// One item for the events of a batch.
+/// One item for the events of a batch. Deflated, ten of them are less than one write unit.
 pub(crate) fn recent_item(events: &[Stored], expires: i64) -> Option<Item> {
-    let json = serde_json::to_string(events).ok()?;
-    Some(item([("v", Value::Number(1)), ("events", Value::Text(json)), (TTL, Value::Number(expires))]))
+    let packed = pack(&serde_json::to_vec(events).ok()?)?;
+    Some(item([("v", Value::Number(1)), ("events", Value::Bytes(packed)), (TTL, Value::Number(expires))]))
 }
 
 impl<C: Clock + 'static, T: Table, Q: Queues> AwsStore<C, T, Q> {
-    /// One item for each batch: one write unit for about four events, instead of one each. Not part of the books, and lost if we
+    /// One item for each batch: one write unit for ten events and more, instead of one each. Not part of the books, and lost if we
     /// die right here.
     pub(crate) async fn list_recent<'e>(&self, events: impl Iterator<Item = &'e EventRecord>) {
         let events: Vec<Stored> = events.map(Stored::new).collect();

@@ -162,7 +162,7 @@ impl<C: Clock + 'static, T: Table, Q: Queues> AwsStore<C, T, Q> {
         for event in settlement.events.iter().filter(|event| event.fate == Fate::Sent) {
             // Without a key nothing could tell a second record of it from the first.
             let Some(key) = event.key else { continue };
-            if !keys.contains(&key) && self.holds(taken, &key).await? {
+            if !keys.contains(&key) && (!self.options.exact || self.holds(taken, &key).await?) {
                 keys.insert(key);
                 counted.push(event.clone());
             }
@@ -200,7 +200,8 @@ impl<C: Clock + 'static, T: Table, Q: Queues> AwsStore<C, T, Q> {
         let taken = &ending.taken;
         let delta = Delta { number: Some((taken.number, Settled::Done)), ..delta };
         let delta = if taken.lane == Lane::Live { delta.count(counter, 1) } else { delta };
-        let simple = taken.first && ending.settlement.end == End::Delivered && !sent.is_empty();
+        let claimed = ending.settlement.end == End::Delivered && !sent.is_empty();
+        let simple = taken.first && (claimed || !self.options.exact);
         if (simple && self.now() < taken.until) || self.mark(taken, Says::EndsWithNumber, taken.progress).await? {
             ending.delta = Some(delta);
             return Ok(ending);

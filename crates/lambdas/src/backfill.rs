@@ -43,22 +43,26 @@ impl<R: SecretReader> Backfill<R> {
             Ok(vendors) => measured.push((Metric::VendorStopped, u64::from(vendors.blocked().is_some()))),
             Err(error) => tracing::warn!(%error, "what holds the vendors back could not be read"),
         }
-        match self.newly_accepted().await {
-            Ok(accepted) => measured.push((Metric::Accepted, accepted)),
+        match self.books().await {
+            Ok(books) => measured.extend(books),
             Err(error) => tracing::warn!(%error, "the books could not be read"),
         }
         metrics::emit(&self.stack, &measured, SystemClock.now());
         Ok(())
     }
 
-    /// How many webhook calls the books have come to know since the last look. If we die after saving, they are missing in the
-    /// metric, once; the books themselves lose nothing.
-    async fn newly_accepted(&self) -> Result<u64, StoreError> {
-        let accepted = self.store.books().await?.accepted;
+    /// How many webhook calls the books have come to know since the last look, and how old the oldest one is that waits. If we die
+    /// after saving, the calls are missing in the metric, once; the books themselves lose nothing.
+    async fn books(&self) -> Result<[(Metric, u64); 2], StoreError> {
+        let books = self.store.books().await?;
         let last = self.store.load(LAST_LOOK).await?;
         let before = last.as_ref().and_then(|last| last.body.parse().ok()).unwrap_or(0);
         let version = last.map(|last| last.version);
-        let saved = self.store.save(LAST_LOOK, &accepted.to_string(), version).await?;
-        Ok(if saved { accepted.saturating_sub(before) } else { 0 })
+        let unchanged = version.is_some() && before == books.accepted;
+        let saved = unchanged || self.store.save(LAST_LOOK, &books.accepted.to_string(), version).await?;
+        let news = if saved { books.accepted.saturating_sub(before) } else { 0 };
+        let now = SystemClock.now().as_second();
+        let age = books.oldest_in_flight.map_or(0, |oldest| now.saturating_sub(oldest.as_second()));
+        Ok([(Metric::Accepted, news), (Metric::QueueAgeSeconds, u64::try_from(age).unwrap_or(0))])
     }
 }

@@ -41,6 +41,7 @@ impl Configuration {
         let settings = reader.settings(|path| std::fs::read_to_string(path));
         let options = StoreOptions {
             ledger: settings.retention.ledger,
+            exact: settings.ledger,
             recent_events: settings.retention.recent_events > 0,
             ..StoreOptions::default()
         };

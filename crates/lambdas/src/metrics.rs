@@ -21,6 +21,9 @@ pub enum Metric {
     VendorStopped,
     /// Webhook calls that the books came to know since the last look.
     Accepted,
+    /// Age of the oldest live event that waits, in seconds. SQS leaves those that it has handed out several times out of its own
+    /// figure.
+    QueueAgeSeconds,
 }
 
 impl Metric {
@@ -30,6 +33,14 @@ impl Metric {
             Self::Uninstalled => "Uninstalled",
             Self::VendorStopped => "VendorStopped",
             Self::Accepted => "Accepted",
+            Self::QueueAgeSeconds => "QueueAgeSeconds",
+        }
+    }
+
+    fn unit(self) -> &'static str {
+        match self {
+            Self::QueueAgeSeconds => "Seconds",
+            Self::DeadLetters | Self::Uninstalled | Self::VendorStopped | Self::Accepted => "Count",
         }
     }
 }
@@ -40,7 +51,7 @@ pub fn line(stack: &str, metrics: &[(Metric, u64)], now: Timestamp) -> Option<St
         return None;
     }
     let definitions: Vec<Value> =
-        metrics.iter().map(|(metric, _)| json!({ "Name": metric.name(), "Unit": "Count" })).collect();
+        metrics.iter().map(|(metric, _)| json!({ "Name": metric.name(), "Unit": metric.unit() })).collect();
     let mut line = Map::new();
     line.insert(
         "_aws".to_owned(),

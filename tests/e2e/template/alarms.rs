@@ -7,8 +7,7 @@ use serde_json::{Value, json};
 use super::{all, properties, read, reference};
 
 /// The names under which the functions write their own metrics.
-const OURS: [&str; 6] =
-    ["DeadLetters", "VendorStopped", "SubscriptionSilent", "Uninstalled", "BooksDifference", "QueueAgeSeconds"];
+const OURS: [&str; 5] = ["DeadLetters", "VendorStopped", "SubscriptionSilent", "Uninstalled", "QueueAgeSeconds"];
 
 fn metrics() -> BTreeMap<&'static str, &'static Value> {
     all("AWS::CloudWatch::Alarm").into_iter().map(|(name, alarm)| (name.as_str(), &alarm["Properties"])).collect()

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use app::contract;
 use app::ports::{
-    Accepted, Claim, ClaimOutcome, Claimed, End, EventRecord, Fate, Inbox, Lane, Ledger, Settlement, WorkQueue,
+    Accepted, Claim, ClaimOutcome, Claimed, End, EventRecord, Fate, Inbox, Lane, Ledger, Overview, Settlement,
+    WorkQueue,
 };
 use bytes::Bytes;
 use domain::{ContactId, EventKey, Identity, SignatureScheme};
@@ -65,13 +66,31 @@ async fn a_delivered_batch_costs_one_unit_for_each_event_and_one_more() {
     }
 }
 
-/// The list of recent events is one item a batch, about four events to the unit.
+/// The list of recent events is one item a batch, ten events and more to the unit.
 #[tokio::test]
 async fn the_list_of_recent_events_costs_a_share() {
     let world = World::new();
     let claimed = accept(&world, 10).await;
     deliver(&world, &claimed).await;
-    assert_eq!(world.table.write_units(), 10 + 1 + 3);
+    assert_eq!(world.table.write_units(), 10 + 1 + 1);
+}
+
+/// What the setting `ledger` saves.
+#[tokio::test]
+async fn without_the_ledger_a_batch_costs_one_unit() {
+    let world = World::with(StoreOptions { exact: false, recent_events: false, ..StoreOptions::default() });
+    let claimed = accept(&world, 10).await;
+    let settlement = |(number, message): (usize, &Claimed)| Settlement {
+        keys: Vec::new(),
+        id: message.id.clone(),
+        receipt: message.receipt.clone(),
+        end: if number % 2 == 0 { End::Delivered } else { End::Skipped("off".to_owned()) },
+        events: if number % 2 == 0 { vec![sent(number)] } else { Vec::new() },
+    };
+    world.store.settle(claimed.iter().enumerate().map(settlement).collect()).await.expect("settled");
+    assert_eq!(world.table.write_units(), 1);
+    let books = world.store.books().await.expect("books answer");
+    assert_eq!((books.delivered, books.skipped["off"], books.metrics[0].delivered), (5, 5, 5));
 }
 
 /// A message that is not wanted costs one unit: its marker, without which a second delivery would count it again.

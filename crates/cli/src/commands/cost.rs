@@ -77,7 +77,7 @@ fn in_words(bill: &Bill, one_by_one: &Bill, traffic: Traffic) -> String {
     if traffic.lean {
         text.push_str(
             "\nLean: no ledger (an event of a person whose address changed may come twice, and the books are not exact after a\n\
-             crash), no alarms, no backups, up to ten seconds of gathering.",
+             crash), no recent events, no alarms, no backups, up to ten seconds of gathering.",
         );
     }
     text

@@ -75,12 +75,17 @@ impl Bill {
         let requests = events * chunks(kilobytes) + events / together * (chunks(kilobytes * together) + 1.0);
         let consumer_ms = CONSUMER_MS + CONSUMER_MS_PER_EVENT * traffic.batch;
         let ledger = if lean { 0.0 } else { events };
+        // Books, limits, recent events: at most a unit each (`crates/aws/src/tests/costs.rs`).
+        let batch_writes = if lean { 2.0 } else { 3.0 };
         let by_events = vec![
             item("webhook function", lambda(figures, events, figures.webhook_mb, WEBHOOK_MS)),
             item("live queue", SQS_REQUEST * requests),
             item("consumer function", lambda(figures, calls, figures.consumer_mb, consumer_ms)),
             item("table: one write for each event (the ledger)", ledger * TABLE_WRITE),
-            item("table: books and limits of each batch", calls * (2.0 * TABLE_WRITE + TABLE_READ)),
+            item(
+                "table: books, limits and recent events of each batch",
+                calls * (batch_writes * TABLE_WRITE + TABLE_READ),
+            ),
             item("logs", events * 2.0 / 1e9 * LOG_GB),
         ];
         let ticks = MONTH_MINUTES / figures.tick_minutes;

@@ -5,6 +5,7 @@ pub mod contract;
 pub mod deliver;
 #[cfg(feature = "testing")]
 pub mod fakes;
+pub mod history;
 pub mod housekeeping;
 pub mod ports;
 pub mod receive;

@@ -32,7 +32,8 @@ async fn claim(store: &SqliteStore) -> Vec<Claimed> {
 async fn defer(store: &SqliteStore, claimed: &Claimed, seconds: i64) {
     let until = START + SignedDuration::from_secs(seconds);
     let end = End::Deferred { until, progress: Progress { attempts: 2, ..Progress::default() } };
-    let settlement = Settlement { id: claimed.id.clone(), receipt: claimed.receipt.clone(), end, events: Vec::new() };
+    let settlement =
+        Settlement { id: claimed.id.clone(), receipt: claimed.receipt.clone(), end, events: Vec::new(), item: None };
     store.settle(vec![settlement]).await.expect("settle answers");
 }
 
@@ -76,7 +77,8 @@ async fn numbers_of_messages_are_never_given_twice() {
     let first = claim(&store).await.remove(0);
     store.claim_events(wish(&first)).await.expect("claim_events answer");
     let end = End::Skipped("no match".to_owned());
-    let settlement = Settlement { id: first.id.clone(), receipt: first.receipt.clone(), end, events: Vec::new() };
+    let settlement =
+        Settlement { id: first.id.clone(), receipt: first.receipt.clone(), end, events: Vec::new(), item: None };
     store.settle(vec![settlement]).await.expect("settle answers");
     drop(store);
 
@@ -192,6 +194,7 @@ async fn what_ended_leaves_no_personal_data_behind() {
         receipt: claimed.receipt,
         end,
         events: Vec::new(),
+        item: None,
     });
     store.settle(settlements.collect()).await.expect("settle answers");
     store.expire(START, "contact unknown").await.expect("expire answers");

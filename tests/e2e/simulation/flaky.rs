@@ -9,7 +9,7 @@ use app::ports::{
     Accepted, Cache, Claim, ClaimOutcome, Claimed, Document, Documents, Inbox, Lane, Ledger, ParkedMessage,
     ParkedMessages, Settlement, StoreError, StoreResult, WorkQueue,
 };
-use domain::{ContactId, MessageId};
+use domain::{ContactId, KeyHash, MessageId};
 use jiff::Timestamp;
 
 /// What the next call of settle or claim_events meets.
@@ -91,6 +91,11 @@ impl WorkQueue for FlakyStore {
 impl Ledger for FlakyStore {
     async fn claim_events(&self, claims: Vec<Claim>) -> StoreResult<Vec<ClaimOutcome>> {
         self.with_fault(self.inner.claim_events(claims)).await
+    }
+
+    async fn known_events(&self, keys: &[KeyHash]) -> StoreResult<Vec<bool>> {
+        pause().await;
+        self.inner.known_events(keys).await
     }
 }
 

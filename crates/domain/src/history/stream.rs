@@ -70,6 +70,8 @@ pub enum Purpose {
     Calibrate,
     /// The items.
     Read,
+    /// Whether Intercom answers at all, after a page of one item failed: nothing is asked for.
+    Ping,
 }
 
 /// A page as it came, before anything was done with it.
@@ -81,6 +83,8 @@ pub struct PageSeen {
     pub raw: u64,
     /// Those of them inside the window's span.
     pub inside: u64,
+    /// Those more than a second outside of what was asked for: the filter knows days only.
+    pub far: u64,
     /// `created_at` of one of them.
     pub example: Option<i64>,
     /// Size of the answer.
@@ -107,6 +111,8 @@ pub enum Judgement {
     Narrow {
         /// Intercom's `total_count`.
         total: u64,
+        /// Whether the filter turned out to know days only.
+        days_only: bool,
     },
     /// The numbers differ: nothing is taken, the window is read a second time.
     Doubt,
@@ -181,10 +187,23 @@ pub struct Stream {
     page: u32,
     /// Pages in a row that came.
     streak: u32,
+    /// So many are needed before a larger page is tried.
+    grow_after: u32,
     page_bytes: u64,
     not_before: i64,
-    /// Failures in a row at the smallest page.
+    suspects: Vec<Suspect>,
+    /// Counts and calibrations that failed.
+    setbacks: u32,
+}
+
+/// The narrowest window with the smallest page, which fails all the same.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Suspect {
+    span: Span,
+    /// How often, while Intercom answered other questions.
     failures: u32,
+    /// Failed again, and it is not known yet whether Intercom answers others.
+    asks: bool,
 }
 
 /// Seconds in one entry of [`Stream::counted`].
@@ -201,8 +220,9 @@ const MOST_LISTED: usize = 100;
 /// So often an item that makes even a page of one fail is tried before its window is listed as unreadable.
 const MOST_FAILURES: u32 = 8;
 
-/// Pages in a row that came before a larger one is tried.
-const GROW_AFTER: u32 = 4;
+/// Pages in a row that came before a larger one is tried: at first, and after larger ones failed again and again.
+const GROW_AFTER: u32 = 2;
+const MOST_PATIENCE: u32 = 500;
 
 impl Stream {
     /// A stream of which nothing is read.
@@ -222,9 +242,11 @@ impl Stream {
             width: DAY,
             page: name.full_page(),
             streak: 0,
+            grow_after: GROW_AFTER,
             page_bytes: 0,
             not_before: 0,
-            failures: 0,
+            suspects: Vec::new(),
+            setbacks: 0,
         }
     }
 
@@ -277,6 +299,10 @@ impl Stream {
         if let (None, Some(example)) = (self.coarse, self.example) {
             return lone(Purpose::Calibrate, Span::new(example, example + 1));
         }
+        if self.suspects.iter().any(|suspect| suspect.asks) {
+            // A moment that holds nothing.
+            return lone(Purpose::Ping, Span::new(now + 2 * DAY, now + 2 * DAY + 1));
+        }
         let free = |partial: &&Partial| busy.iter().all(|window| window.span != partial.span);
         if let Some(partial) = self.partials.iter().find(free) {
             return Some(self.reading(partial.span, Some(partial.cursor.clone())));
@@ -313,7 +339,7 @@ impl Stream {
         let (raw, inside) = (raw + page.raw, inside + page.inside);
         let more = page.next.is_some() && raw < page.total;
         if more && before.is_none() && window.span.width() > self.narrowest() {
-            return Judgement::Narrow { total: page.total };
+            return Judgement::Narrow { total: page.total, days_only: page.far > 0 };
         }
         if more && page.next == window.cursor {
             // A cursor that does not move would be read for ever.
@@ -355,7 +381,8 @@ impl Stream {
                 }
             }
             Judgement::Part(page) => self.go_on(window, page),
-            Judgement::Narrow { total } => {
+            Judgement::Narrow { total, days_only } => {
+                self.coarse = if days_only { Some(true) } else { self.coarse };
                 let narrower = ratio(span.width(), target(window.per_page), total);
                 self.width = narrower.min(span.width() / 2).max(self.narrowest());
             }
@@ -376,26 +403,66 @@ impl Stream {
     pub fn failed(&mut self, window: &Window, trouble: Trouble, until: i64) {
         self.not_before = self.not_before.max(until);
         self.streak = 0;
-        if trouble == Trouble::Later || window.purpose != Purpose::Read {
+        if trouble == Trouble::Later {
             return;
+        }
+        if window.purpose != Purpose::Read {
+            return self.give_up_knowing(window.purpose);
         }
         if window.per_page > 1 {
             // Of several that failed together only the first says something new.
-            self.page = self.page.min(window.per_page / 2).max(1);
+            if self.page > window.per_page / 2 {
+                self.page = (window.per_page / 2).max(1);
+                self.grow_after = (self.grow_after * 4).min(MOST_PATIENCE);
+            }
+            return;
+        }
+        if window.span.width() > self.narrowest() {
             self.width = self.width.min((window.span.width() / 2).max(self.narrowest()));
             return;
         }
-        self.failures += 1;
-        if self.failures >= MOST_FAILURES && window.span.width() <= self.narrowest() {
-            let difference = Difference { span: window.span, total: 1, given: 0 };
-            self.failures = 0;
-            self.apply(window, Judgement::Differs { items: 0, difference });
+        match self.suspects.iter_mut().find(|suspect| suspect.span == window.span) {
+            Some(suspect) => suspect.asks = true,
+            None => self.suspects.push(Suspect { span: window.span, failures: 0, asks: true }),
+        }
+    }
+
+    /// The one item in the answer may be one that cannot be read. The import does without the count; a filter that nobody could
+    /// try out is taken for one that knows days only, which costs calls and hides nothing.
+    fn give_up_knowing(&mut self, purpose: Purpose) {
+        self.setbacks += 1;
+        if self.setbacks < MOST_FAILURES {
+            return;
+        }
+        self.setbacks = 0;
+        match purpose {
+            Purpose::Count => self.expected = Some(0),
+            Purpose::Calibrate => {
+                self.coarse = Some(true);
+                self.width = self.width.max(self.narrowest());
+            }
+            Purpose::Read | Purpose::Ping => {}
+        }
+    }
+
+    /// Intercom answers others, so it is these windows. One that failed often enough is listed, and the import goes on without it.
+    fn convict(&mut self) {
+        for suspect in &mut self.suspects {
+            suspect.failures += u32::from(std::mem::take(&mut suspect.asks));
+        }
+        for Suspect { span, failures, .. } in self.suspects.clone() {
+            if failures >= MOST_FAILURES {
+                if self.differences.len() < MOST_LISTED {
+                    self.differences.push(Difference { span, total: 1, given: 0 });
+                }
+                self.finish(span, 0);
+            }
         }
     }
 
     fn learn(&mut self, window: &Window, page: &PageSeen) {
-        self.failures = 0;
         match window.purpose {
+            Purpose::Ping => self.convict(),
             Purpose::Count => {
                 self.expected = Some(page.total);
                 self.example = page.example;
@@ -438,14 +505,14 @@ impl Stream {
     fn finish(&mut self, span: Span, items: u64) {
         subtract(&mut self.gaps, span);
         self.partials.retain(|partial| partial.span != span);
+        self.suspects.retain(|suspect| suspect.span != span);
         self.doubted.retain(|doubted| self.gaps.iter().any(|gap| gap.overlaps(*doubted)));
         *self.counted.entry(bucket(span.from).from).or_default() += items;
     }
 
     fn came(&mut self) {
-        self.failures = 0;
         self.streak += 1;
-        if self.streak >= GROW_AFTER && self.page < self.name.full_page() {
+        if self.streak >= self.grow_after && self.page < self.name.full_page() {
             self.page = (self.page * 2).min(self.name.full_page());
             self.streak = 0;
         }

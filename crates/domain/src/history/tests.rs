@@ -16,6 +16,8 @@ struct Quirks {
     heavy_above: Option<u32>,
     /// Items come in an order of their own.
     unsorted: bool,
+    /// A page with an item of this second fails.
+    poison: Option<i64>,
 }
 
 struct Workspace {
@@ -39,12 +41,16 @@ impl Workspace {
         }
         let start: usize = window.cursor.as_ref().map_or(0, |cursor| cursor.parse().expect("ours"));
         let page: Vec<_> = found.iter().skip(start).take(window.per_page as usize).copied().collect();
+        if page.iter().any(|(_, at)| Some(*at) == self.quirks.poison) {
+            return Err(Trouble::TooHeavy);
+        }
         let end = start + page.len();
         let inside: Vec<u64> = page.iter().filter(|(_, at)| window.span.contains(*at)).map(|(id, _)| *id).collect();
         let seen = PageSeen {
             total: found.len() as u64,
             raw: page.len() as u64,
             inside: inside.len() as u64,
+            far: 0,
             example: page.first().map(|(_, at)| *at),
             bytes: 4_000 * page.len() as u64,
             next: (end < found.len()).then(|| end.to_string()),
@@ -162,22 +168,30 @@ fn pages_that_fail_become_smaller() {
 
 #[test]
 fn an_item_that_cannot_be_read_is_listed_and_stops_nothing() {
+    let moments = (0..40).map(|n| FIRST + n * 500_000);
+    let mut workspace = workspace(moments, Quirks { poison: Some(FIRST + 10 * 500_000), ..Quirks::default() });
+    let (checkpoint, taken) = read_all(&mut workspace, started(None), 0);
+    let stream = checkpoint.stream(StreamName::Conversations);
+    assert_eq!((taken.len(), stream.read()), (39, 39));
+    let poison = FIRST + 10 * 500_000;
+    assert_eq!(stream.differences, [Difference { span: Span::new(poison, poison + 1), total: 1, given: 0 }]);
+}
+
+#[test]
+fn an_outage_lists_nothing() {
     let mut workspace = workspace([FIRST, FIRST + 5], Quirks { heavy_above: Some(0), ..Quirks::default() });
-    let mut checkpoint = started(Some(400));
-    let stream = checkpoint.stream_mut(StreamName::Conversations);
-    let count = Window { purpose: Purpose::Count, ..stream.window(&[], NOW).expect("a window") };
-    let learned = Judgement::Learned(PageSeen { total: 2, ..PageSeen::default() });
-    stream.apply(&count, learned);
-    let last = checkpoint.range.to;
-    let narrow = Window { span: Span::new(last - 1, last), per_page: 1, purpose: Purpose::Read, ..count };
-    let stream = checkpoint.stream_mut(StreamName::Conversations);
-    for _ in 0..8 {
-        assert_eq!(stream.differences, []);
-        assert_eq!(workspace.answer(&narrow), Err(Trouble::TooHeavy));
-        stream.failed(&narrow, Trouble::TooHeavy, NOW);
+    let mut checkpoint = started(Some(1_000));
+    let learned = PageSeen { total: 2, ..PageSeen::default() };
+    let count = checkpoint.stream(StreamName::Conversations).window(&[], NOW).expect("count");
+    checkpoint.stream_mut(StreamName::Conversations).apply(&count, Judgement::Learned(learned));
+    for second in 0..500 {
+        let Step::Read(window) = checkpoint.next(&[], NOW + 2 * second) else { continue };
+        let trouble = workspace.answer(&window).expect_err("it is down");
+        checkpoint.stream_mut(window.stream).failed(&window, trouble, NOW + 2 * second + 1);
     }
-    assert_eq!(stream.differences.len(), 1);
-    assert_eq!(stream.differences[0].span, narrow.span);
+    workspace.quirks.heavy_above = None;
+    let (checkpoint, taken) = read_all(&mut workspace, checkpoint, 0);
+    assert_eq!((taken.len(), checkpoint.stream(StreamName::Conversations).differences.len()), (2, 0));
 }
 
 #[test]
@@ -281,7 +295,7 @@ proptest! {
         let moments = clusters.into_iter().flat_map(|(from, step, count)| {
             (0..count as i64).map(move |n| (FIRST + from + n * (step / 100)).min(NOW))
         });
-        let quirks = Quirks { days_only, unsorted, heavy_above: heavy };
+        let quirks = Quirks { days_only, unsorted, heavy_above: heavy, poison: None };
         check_complete(&mut workspace(moments, quirks), crash_every);
     }
 }

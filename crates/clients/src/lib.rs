@@ -20,6 +20,7 @@ mod config;
 mod intercom;
 mod klaviyo;
 mod memory;
+mod search;
 mod transport;
 mod vendors;
 
@@ -73,7 +74,11 @@ pub async fn connect<C: Clock, J: Jitter, D: Documents>(
     let intercom = Arc::new(Caller::new(
         Vendor::Intercom,
         to_intercom,
-        Governor::intercom(limited),
+        {
+            let mut governor = Governor::intercom(limited);
+            governor.set_search_share(config.search_share);
+            governor
+        },
         (clock.clone(), jitter.clone(), documents.clone()),
     ));
     let klaviyo = Arc::new(Caller::new(

@@ -3,6 +3,7 @@
 mod delivery;
 mod limits;
 mod reading;
+mod searching;
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex};

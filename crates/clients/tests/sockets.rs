@@ -164,7 +164,7 @@ type Ours = Clients<Wall, Half, Paper>;
 async fn clients(server: &Server, paper: Arc<Paper>) -> Ours {
     let mut config = ClientConfig::new(&server.url, SecretString::from(TOKEN), &server.url, SecretString::from(KEY));
     let short = Duration::from_millis(300);
-    config.timeouts = Timeouts { connect: short, single: short, bulk: short * 2, intercom: short };
+    config.timeouts = Timeouts { connect: short, single: short, bulk: short * 2, intercom: short, search: short };
     config.limits = Limits::Documented;
     connect(config, Arc::new(Wall), Arc::new(Half), paper).await.expect("connects")
 }

@@ -36,7 +36,7 @@ enum Message<'a> {
     /// From the webhook.
     Call(Call<'a>),
     /// From Intercom's REST API.
-    Item(Box<(Envelope, Item<'a>)>),
+    Item(Box<(Envelope, Result<Item<'a>, Unreadable>)>),
 }
 
 /// Reads one message. The bytes were verified when they were accepted, or read by ourselves.
@@ -87,8 +87,15 @@ pub(super) fn plan<'a>(
             }
             Ok(Message::Item(opened)) => {
                 let (envelope, item) = opened.as_ref();
-                let findings = planning.item(&mut plan, envelope, item);
-                take(message, envelope.scope.origin(), findings, &mut plan, &mut works);
+                plan.topic = format!("{} read from Intercom", envelope.stream.as_str());
+                plan.counted = Some((envelope.book.clone(), envelope.entry_hash()));
+                match item {
+                    Ok(item) => {
+                        let findings = planning.item(envelope, item);
+                        take(message, envelope.scope.origin(), findings, &mut plan, &mut works);
+                    }
+                    Err(unreadable) => plan.fixed.push(EventFate::Dead(unreadable.to_string())),
+                }
             }
         }
         plans.push(plan);
@@ -116,9 +123,7 @@ impl Planning<'_> {
         from_notification(&context, notification)
     }
 
-    fn item<'a>(&self, plan: &mut MessagePlan, envelope: &Envelope, item: &'a Item<'a>) -> Vec<Finding<'a>> {
-        plan.topic = format!("{} read from Intercom", envelope.stream.as_str());
-        plan.counted = Some((envelope.book.clone(), envelope.entry_hash()));
+    fn item<'a>(&self, envelope: &Envelope, item: &'a Item<'a>) -> Vec<Finding<'a>> {
         if self.is_foreign(&envelope.workspace) {
             return vec![Finding::Skip(Skip::OtherWorkspace)];
         }

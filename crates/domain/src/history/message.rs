@@ -70,12 +70,12 @@ pub fn history_book(run: u64, stream: StreamName) -> String {
 /// The books of reconcile.
 pub const RECONCILE_BOOK: &str = "reconcile";
 
-/// Reads a message.
-pub fn open(message: &[u8]) -> Result<(Envelope, Item<'_>), Unreadable> {
+/// Opens a message. An envelope whose item cannot be read is still one: the item counts under its entry, as refused.
+pub fn open(message: &[u8]) -> Result<(Envelope, Result<Item<'_>, Unreadable>), Unreadable> {
     let wire: Wire<'_> = from_slice(message).map_err(|error| Unreadable::Body(describe(&error)))?;
     if wire.envelope.form != FORM {
         return Err(Unreadable::Body(format!("an item of form {} instead of {FORM}", wire.envelope.form)));
     }
-    let item = read_rest(wire.item.get().as_bytes())?;
+    let item = read_rest(wire.item.get().as_bytes());
     Ok((wire.envelope, item))
 }

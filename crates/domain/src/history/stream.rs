@@ -250,6 +250,12 @@ impl Stream {
         }
     }
 
+    /// A short span for reconcile: nothing is counted or tried out beforehand.
+    pub fn for_sweep(name: StreamName, range: Span, coarse: bool) -> Self {
+        let width = range.width().max(1);
+        Self { expected: Some(0), coarse: Some(coarse), width, ..Self::new(name, range) }
+    }
+
     /// Items in finished windows.
     pub fn read(&self) -> u64 {
         self.counted.values().sum()
@@ -321,7 +327,8 @@ impl Stream {
         Window { stream: self.name, span, asked, per_page: self.page, cursor, purpose: Purpose::Read }
     }
 
-    fn is_coarse(&self) -> bool {
+    /// Whether Intercom's filter knows days only.
+    pub fn is_coarse(&self) -> bool {
         self.coarse == Some(true)
     }
 

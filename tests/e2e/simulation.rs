@@ -11,6 +11,8 @@
 mod executor;
 #[path = "simulation/flaky.rs"]
 mod flaky;
+#[path = "simulation/history.rs"]
+mod history;
 #[path = "simulation/ops.rs"]
 mod ops;
 #[path = "simulation/payloads.rs"]

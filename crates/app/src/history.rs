@@ -5,6 +5,7 @@
 //! none, then commits the checkpoint. If we die between the two, the page is read again: the ledger knows its events, the books
 //! know its items, and nothing is sent or counted twice.
 
+mod asking;
 mod checkpoints;
 mod page;
 mod plan;
@@ -24,6 +25,7 @@ use crate::ports::{
     Workspace,
 };
 
+pub use asking::{Asked, Asking};
 pub use plan::{Plan, StreamPlan};
 pub use report::{history_report, reconcile_report};
 pub use tick::TickReport;
@@ -97,23 +99,28 @@ impl<S: HistoryStore, I: Intercom + IntercomSearch, C: Clock> Importer<S, I, C> 
         Self { store, intercom, clock, rules, options, workspace: Mutex::new(None) }
     }
 
-    /// Notes when this deployment was first started, once. What is older than it no webhook can have told.
+    /// When this deployment was first started; see [`first_start`].
     pub async fn first_start(&self) -> StoreResult<i64> {
-        const DOCUMENT: &str = "first-start";
-        let now = self.now();
-        loop {
-            if let Some(document) = self.store.load(DOCUMENT).await? {
-                return document.body.trim().parse().map_err(|_| StoreError::Unreadable {
-                    store: "document of the first start",
-                    detail: "it is not a number".to_owned(),
-                });
-            }
-            self.store.save(DOCUMENT, &now.to_string(), None).await?;
-        }
+        first_start(&self.store, self.now()).await
     }
 
     fn now(&self) -> i64 {
         self.clock.now().as_second()
+    }
+}
+
+/// When this deployment was first started, in Unix seconds; noted when it is asked for the first time. What is older no webhook
+/// can have told.
+pub async fn first_start(store: &impl Documents, now: i64) -> StoreResult<i64> {
+    const DOCUMENT: &str = "first-start";
+    loop {
+        if let Some(document) = store.load(DOCUMENT).await? {
+            return document.body.trim().parse().map_err(|_| StoreError::Unreadable {
+                store: "document of the first start",
+                detail: "it is not a number".to_owned(),
+            });
+        }
+        store.save(DOCUMENT, &now.to_string(), None).await?;
     }
 }
 

@@ -4,6 +4,7 @@ mod dead_letters;
 mod demo;
 mod doctor;
 mod explain;
+mod history;
 mod run;
 mod sandbox;
 mod send_sample;
@@ -28,6 +29,7 @@ pub(crate) async fn execute(command: Command) -> Result<(), Failure> {
         Command::SendSample(arguments) => send_sample::send_sample(&Environment::load()?, &arguments).await,
         Command::Explain(arguments) => explain::explain(&Environment::load()?, &arguments),
         Command::DeadLetters(arguments) => dead_letters::dead_letters(&Environment::load()?, &arguments).await,
+        Command::History(arguments) => history::history(&Environment::load()?, &arguments).await,
         Command::Status(arguments) => status::status(&Environment::load()?, &arguments).await,
     }
 }

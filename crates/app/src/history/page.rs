@@ -6,8 +6,7 @@ use bytes::Bytes;
 use domain::activity::{Context, Finding};
 use domain::contact::Contact;
 use domain::history::{
-    Envelope, PageSeen, Purpose, Scope, Stream, StreamName, Trouble, Window, entry_hash, findings,
-    history_book,
+    Envelope, PageSeen, Purpose, Scope, Stream, StreamName, Trouble, Window, entry_hash, findings, history_book,
 };
 use domain::intercom::read_rest;
 use domain::mapping::identity_of;

@@ -72,7 +72,12 @@ pub const KEYS: &[Key] = &[
         "number from 0.1 to 1",
         "0.8",
         "How much of Intercom's quota the import and reconcile may use up; the rest is left to others.",
-        |s, v| put(&mut s.history_share, v.as_f64().filter(|n| (0.1..=1.0).contains(n)).map(|n| (n * 100.0).round() as u32)),
+        |s, v| {
+            put(
+                &mut s.history_share,
+                v.as_f64().filter(|n| (0.1..=1.0).contains(n)).map(|n| (n * 100.0).round() as u32),
+            )
+        },
     ),
     key(
         "history_metrics.replied_to_conversation",

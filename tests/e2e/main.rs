@@ -4,6 +4,7 @@
 mod bad_days;
 mod bad_input;
 mod commands;
+mod history;
 mod killed;
 mod memory;
 mod pipeline;

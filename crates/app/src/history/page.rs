@@ -276,10 +276,10 @@ pub(super) fn outcome_of(error: &CallError) -> Outcome {
         CallError::Unavailable { until, .. } | CallError::Wait { until, .. } => {
             Outcome::Trouble(Trouble::Later, *until)
         }
-        CallError::Stopped { reason, .. } => Outcome::Stopped(reason.clone()),
+        CallError::Stopped { reason, until, .. } => Outcome::Stopped(reason.clone(), *until),
         CallError::Forbidden { what, .. } => Outcome::Forbidden(what.clone()),
         CallError::Refused { status, .. } => {
-            Outcome::Stopped(format!("Intercom refused a search with {status}; please report this"))
+            Outcome::Refused(format!("Intercom refused a search with {status}; please report this"))
         }
     }
 }

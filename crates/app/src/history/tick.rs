@@ -36,8 +36,10 @@ pub(super) enum Outcome {
     Trouble(Trouble, Timestamp),
     /// This stream is not to be had.
     Forbidden(String),
-    /// Nothing is to be had before a human did something.
-    Stopped(String),
+    /// Nothing is to be had before a human did something; it may be asked again then.
+    Stopped(String, Timestamp),
+    /// The question itself is refused, which a repetition does not change.
+    Refused(String),
     /// The store did not take its items: it is read again.
     NotKept(StoreError),
 }
@@ -155,20 +157,17 @@ impl<S: HistoryStore, I: Intercom + IntercomSearch, C: Clock> Importer<S, I, C> 
 
     /// Without a workspace there are no keys. A refused token stops the import in words; anything else passes by itself.
     async fn no_workspace(&self, owner: &str, error: &CallError) -> StoreResult<()> {
-        let reason = match error {
-            CallError::Stopped { reason, .. } => Some(reason.clone()),
-            CallError::Forbidden { .. } | CallError::Refused { .. } => {
-                Some("Intercom does not let us read /me, and without the workspace's id no event has a key".to_owned())
-            }
-            CallError::Wait { .. } | CallError::Unavailable { .. } => None,
-        };
+        const NO_ID: &str = "Intercom does not let us read /me, and without the workspace's id no event has a key";
         let now = self.now();
         checkpoints::change(&self.store, |checkpoint| {
             let owned = checkpoint.is_owned_by(owner);
-            match (&reason, owned) {
-                (Some(reason), true) => checkpoint.fail(reason.clone(), now),
-                _ => checkpoint.release(owner),
+            match error {
+                _ if !owned => {}
+                CallError::Stopped { reason, until, .. } => checkpoint.refused(reason, until.as_second(), now),
+                CallError::Forbidden { .. } | CallError::Refused { .. } => checkpoint.fail(NO_ID.to_owned(), now),
+                CallError::Wait { .. } | CallError::Unavailable { .. } => {}
             }
+            checkpoint.release(owner);
             (owned, ())
         })
         .await?;
@@ -205,7 +204,8 @@ impl<S: HistoryStore, I: Intercom + IntercomSearch, C: Clock> Importer<S, I, C> 
     async fn commit(&self, owner: &str, known: &Checkpoint, came: Vec<(Window, Outcome)>) -> StoreResult<Checkpoint> {
         for (window, outcome) in &came {
             match outcome {
-                Outcome::Stopped(reason) => tracing::error!(reason, "the history import stops"),
+                Outcome::Stopped(reason, _) => tracing::error!(reason, "the history import is refused"),
+                Outcome::Refused(reason) => tracing::error!(reason, "the history import stops"),
                 Outcome::Forbidden(what) => tracing::warn!(what, "Intercom does not allow it; its history is left out"),
                 Outcome::NotKept(error) => tracing::error!(%error, "a page could not be kept and is read again"),
                 Outcome::Trouble(Trouble::TooHeavy, _) => {
@@ -231,6 +231,9 @@ impl<S: HistoryStore, I: Intercom + IntercomSearch, C: Clock> Importer<S, I, C> 
 }
 
 fn apply(checkpoint: &mut Checkpoint, window: &Window, outcome: &Outcome, now: i64) {
+    if matches!(outcome, Outcome::Came(_)) {
+        checkpoint.came();
+    }
     let stream = checkpoint.stream_mut(window.stream);
     match outcome {
         Outcome::Came(judgement) => stream.apply(window, judgement.clone()),
@@ -240,6 +243,7 @@ fn apply(checkpoint: &mut Checkpoint, window: &Window, outcome: &Outcome, now: i
             stream.skip("tickets are not in the plan, or the access token may not read them".to_owned());
         }
         Outcome::Forbidden(what) => checkpoint.fail(format!("Intercom does not let us read {what}"), now),
-        Outcome::Stopped(reason) => checkpoint.fail(reason.clone(), now),
+        Outcome::Refused(reason) => checkpoint.fail(reason.clone(), now),
+        Outcome::Stopped(reason, until) => checkpoint.refused(reason, until.as_second(), now),
     }
 }

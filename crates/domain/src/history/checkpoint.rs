@@ -66,6 +66,12 @@ pub struct Checkpoint {
     /// Since when everything is read and only the queue is to be waited for.
     pub read_at: Option<i64>,
     owner: Option<Owner>,
+    /// Somebody wants it to run and nothing came yet: a refused key is asked once more before it stops the import.
+    #[serde(default)]
+    hopeful: bool,
+    /// When that is to be.
+    #[serde(default)]
+    asks_at: Option<i64>,
     conversations: Stream,
     tickets: Stream,
 }
@@ -136,6 +142,8 @@ impl Default for Checkpoint {
             bound: 0,
             read_at: None,
             owner: None,
+            hopeful: false,
+            asks_at: None,
             conversations: Stream::new(StreamName::Conversations, range),
             tickets: Stream::new(StreamName::Tickets, range),
         }
@@ -225,6 +233,26 @@ impl Checkpoint {
     fn enter(&mut self, state: State, now: i64) {
         self.state = state;
         self.since = Some(now);
+        self.hopeful = state == State::Running;
+        self.asks_at = None;
+    }
+
+    /// A page came: the key is good.
+    pub fn came(&mut self) {
+        self.hopeful = false;
+        self.asks_at = None;
+    }
+
+    /// Intercom refuses the key and may be asked again at `until`. That stops the import, unless somebody has just set it going, with
+    /// a new key perhaps: then the answer to one more question decides, which may not go before `until`.
+    pub fn refused(&mut self, reason: &str, until: i64, now: i64) {
+        match self.asks_at {
+            None if self.hopeful => self.asks_at = Some(until.max(now)),
+            Some(at) if now <= at => {}
+            _ => return self.fail(reason.to_owned(), now),
+        }
+        let at = self.asks_at.unwrap_or(now);
+        StreamName::ALL.into_iter().for_each(|name| self.stream_mut(name).wait_until(at + 1));
     }
 
     /// Stops it until a human did something.

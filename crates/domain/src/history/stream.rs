@@ -282,6 +282,11 @@ impl Stream {
         self.note = Some(note);
     }
 
+    /// Asks for nothing before then.
+    pub(super) fn wait_until(&mut self, second: i64) {
+        self.not_before = self.not_before.max(second);
+    }
+
     /// When the next page may be asked for.
     pub fn not_before(&self) -> i64 {
         self.not_before

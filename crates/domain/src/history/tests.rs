@@ -238,6 +238,25 @@ fn moves_that_are_illegal_change_nothing() {
     assert_eq!(checkpoint.run, 2);
 }
 
+/// The refusal that somebody was just about to mend may still be the one that is remembered.
+#[test]
+fn a_refused_key_is_asked_once_more_after_a_resume() {
+    let facts = StartFacts { first_start: NOW, days: None };
+    let mut checkpoint = started(None);
+    checkpoint.came();
+    checkpoint.refused("401", NOW + 30, NOW);
+    assert_eq!((checkpoint.state, checkpoint.error.as_deref()), (State::Failed, Some("401")));
+    checkpoint.steer(Wish::Resume, facts, NOW).expect("legal");
+    checkpoint.refused("401", NOW + 30, NOW);
+    checkpoint.refused("401", NOW + 30, NOW + 1);
+    assert_eq!(checkpoint.next(&[], NOW + 5), Step::Wait(NOW + 31));
+    let mut mended = checkpoint.clone();
+    mended.came();
+    assert_eq!(mended.state, State::Running);
+    checkpoint.refused("401", NOW + 90, NOW + 31);
+    assert_eq!(checkpoint.state, State::Failed);
+}
+
 #[test]
 fn live_keeps_what_is_younger_than_the_first_start() {
     let mut checkpoint = Checkpoint::default();

@@ -13,7 +13,7 @@ use proptest::test_runner::FileFailurePersistence;
 use world::World;
 
 /// More with `PROPTEST_CASES`.
-const CASES: u32 = 200;
+const CASES: u32 = 60;
 
 #[derive(Clone, Debug)]
 pub(super) enum Op {

@@ -62,7 +62,9 @@ impl<S: HistoryStore + Overview, I: Intercom + IntercomSearch, C: Clock> Importe
             return Ok(0);
         }
         let Ok(workspace) = self.workspace().await else { return Ok(0) };
-        let bound = swept.to.unwrap_or(first_start).min(now);
+        // A clock that was set back: how far nobody knows, so that the last sweep says nothing about what is before it.
+        let went_back = swept.to.is_some_and(|to| to > now + 1);
+        let bound = if went_back { now - LONGEST } else { swept.to.unwrap_or(first_start) };
         let from = bound - LOOK_BACK;
         let to = (now + 1).min(from + LONGEST + LOOK_BACK);
         let coarse = checkpoints::load(&self.store).await.map(|(checkpoint, _)| checkpoint).unwrap_or_default();

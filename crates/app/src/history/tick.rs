@@ -24,8 +24,11 @@ pub struct TickReport {
 /// No new page is asked for so shortly before the deadline: it would be cut off.
 const LAST_PAGE: Duration = Duration::from_secs(5);
 
-/// How soon the queue is looked at again that was deep, or had not given everything its fate.
+/// How soon a queue is looked at again that was deep.
 const LOOK_AGAIN: Duration = Duration::from_millis(250);
+
+/// How soon it is asked again whether the queue has given everything its fate: each time is a write.
+const SETTLE_AGAIN: Duration = Duration::from_secs(1);
 
 /// What became of a page that was asked for.
 #[derive(Debug)]
@@ -73,7 +76,10 @@ impl<S: HistoryStore, I: Intercom + IntercomSearch, C: Clock> Importer<S, I, C> 
                     flight.push(self.read(Reading { stream, window, run, bound, workspace: workspace.id.clone() }));
                 }
                 match checkpoint.next(&busy, now.as_second()) {
-                    Step::Settle => checkpoint = self.settle(owner).await?,
+                    Step::Settle => {
+                        checkpoint = self.settle(owner).await?;
+                        wait = SETTLE_AGAIN;
+                    }
                     Step::Wait(until) => {
                         let until = Timestamp::from_second(until).unwrap_or(now);
                         wait = Duration::try_from(until.duration_since(now)).unwrap_or_default().min(LOOK_AGAIN);

@@ -172,6 +172,8 @@ impl World {
             Op::ClockBack { seconds } => {
                 let back = SignedDuration::from_secs(i64::from(*seconds));
                 self.clock.set(self.clock.now().checked_sub(back).expect("in range"));
+                // It is called every second or so, and so notices soon.
+                let _ = run(self.importer.reconcile(self.in_seconds(60)), &self.clock);
             }
         }
     }
@@ -243,7 +245,7 @@ impl World {
     /// Ticks and steps until the import is done.
     pub(super) fn finish_import(&mut self) {
         for _ in 0..400 {
-            run(self.importer.tick("owner", self.in_seconds(20)), &self.clock).expect("a tick");
+            run(self.importer.tick("owner", self.in_seconds(4)), &self.clock).expect("a tick");
             self.step();
             let report = run(history_report(&self.store.inner, self.clock.now()), &self.clock).expect("a report");
             match report.state {
@@ -265,7 +267,7 @@ impl World {
         // Items that appeared in windows which were read before are the next import's.
         self.wish(Wish::Restart);
         self.finish_import();
-        for _ in 0..8 {
+        for _ in 0..16 {
             self.clock.advance(Duration::from_secs(400));
             run(self.importer.reconcile(self.in_seconds(60)), &self.clock).expect("a sweep");
             self.drain();

@@ -13,6 +13,8 @@ mod backend;
 mod executor;
 #[path = "simulation/flaky.rs"]
 mod flaky;
+#[path = "simulation/history.rs"]
+mod history;
 #[path = "simulation/ops.rs"]
 mod ops;
 #[path = "simulation/payloads.rs"]

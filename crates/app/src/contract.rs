@@ -9,6 +9,7 @@ mod dead_letters;
 mod documents;
 mod events;
 mod history;
+mod items;
 mod ledger;
 mod parked;
 mod queue;
@@ -24,8 +25,8 @@ use jiff::Timestamp;
 
 use crate::fakes::ManualClock;
 use crate::ports::{
-    Accepted, Books, Claimed, Clock, ConsumerStore, DeadLetters, End, EventRecord, Fate, HistoryInbox, Inbox, Lane,
-    Overview, Settlement,
+    Accepted, Books, Claimed, Clock, ConsumerStore, DeadLetters, End, EventRecord, Fate, HistoryInbox, Inbox,
+    ItemBooks, Lane, Overview, Settlement,
 };
 
 pub use books::*;
@@ -34,6 +35,7 @@ pub use dead_letters::*;
 pub use documents::*;
 pub use events::*;
 pub use history::*;
+pub use items::*;
 pub use ledger::*;
 pub use parked::*;
 pub use queue::*;
@@ -46,8 +48,8 @@ pub const START: Timestamp = Timestamp::constant(1_784_102_400, 0);
 const HIDE: Duration = Duration::from_secs(2);
 
 /// All storage ports together.
-pub trait Store: Inbox + HistoryInbox + ConsumerStore + DeadLetters + Overview {}
-impl<T: Inbox + HistoryInbox + ConsumerStore + DeadLetters + Overview> Store for T {}
+pub trait Store: Inbox + HistoryInbox + ItemBooks + ConsumerStore + DeadLetters + Overview {}
+impl<T: Inbox + HistoryInbox + ItemBooks + ConsumerStore + DeadLetters + Overview> Store for T {}
 
 /// Time that can be let pass: at once where the clock is manual, by waiting where the store lives by real time.
 pub trait PassTime: Clock {
@@ -94,6 +96,7 @@ where
     documents::run_all(&laws).await;
     cache::run_all(&laws).await;
     history::run_all(&laws).await;
+    items::run_all(&laws).await;
     assert_eq!(laws.left_out.get(), without.len(), "not every name is a law's: {without:?}");
 }
 
@@ -161,8 +164,14 @@ async fn settle<S: crate::ports::WorkQueue>(store: &S, claimed: &Claimed, end: E
 }
 
 async fn settle_with<S: crate::ports::WorkQueue>(store: &S, claimed: &Claimed, end: End, events: Vec<EventRecord>) {
-    let settlement =
-        Settlement { keys: Vec::new(), id: claimed.id.clone(), receipt: claimed.receipt.clone(), end, events };
+    let settlement = Settlement {
+        keys: Vec::new(),
+        id: claimed.id.clone(),
+        receipt: claimed.receipt.clone(),
+        end,
+        events,
+        item: None,
+    };
     store.settle(vec![settlement]).await.expect("settle answers");
 }
 

@@ -7,7 +7,7 @@
 
 mod batch;
 mod names;
-mod people;
+pub(crate) mod people;
 mod reading;
 mod sending;
 mod settling;
@@ -16,9 +16,11 @@ mod workspace;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use domain::history::{Checkpoint, State};
 use domain::{MessageId, Rules, Skip};
 use jiff::Timestamp;
 
+use crate::history::CHECKPOINT;
 use crate::ports::{Claimed, Clock, ConsumerStore, End, Intercom, Jitter, Klaviyo, Lane, Settlement, StoreError};
 
 use names::NameBook;
@@ -29,6 +31,9 @@ const SMALL_BATCH: usize = domain::delivery::FEW;
 
 /// How soon a worker looks again that may not take a large batch and has no room for single events.
 const LOOK_AGAIN: Duration = Duration::from_millis(200);
+
+/// How long items of a paused import stay away that a queue hands over by itself.
+const PAUSED: Duration = Duration::from_secs(60);
 
 /// How a consumer works.
 #[derive(Clone, Debug)]
@@ -162,6 +167,9 @@ impl<S: ConsumerStore, I: Intercom, K: Klaviyo, C: Clock, J: Jitter> Consumer<S,
     /// One batch, from claim to settlement. Never fails: what goes wrong is in the settlements, or the queue keeps the messages.
     pub async fn step(&self, lane: Lane) -> StepReport {
         let options = &self.options;
+        if lane == Lane::History && self.history_has_to_wait().await {
+            return StepReport { claimed: 0, finished: 0, next_wake: Some(self.after(LOOK_AGAIN)) };
+        }
         let large = self.large_batch();
         let most = if large.is_some() { options.max_messages } else { SMALL_BATCH };
         // A small batch in bulk would waste one of Klaviyo's few bulk requests: it goes singly, or not now.
@@ -191,7 +199,10 @@ impl<S: ConsumerStore, I: Intercom, K: Klaviyo, C: Clock, J: Jitter> Consumer<S,
     /// Delivers messages that a queue handed over by itself, as SQS does with a function. After `deadline` nothing more is sent:
     /// what is left waits for the next time, and a caller that is cut off shortly after it loses nothing.
     pub async fn process(&self, lane: Lane, claimed: &[Claimed], deadline: Timestamp) -> Processed {
-        let outcome = self.deliver(lane, claimed, deadline).await;
+        let outcome = match lane == Lane::History && self.history_is_paused().await {
+            true => self.defer_all(claimed, self.after(PAUSED)),
+            false => self.deliver(lane, claimed, deadline).await,
+        };
         let processed = Processed::of(&outcome.settlements);
         match self.settle(outcome.settlements).await {
             Ok(()) => processed,
@@ -201,6 +212,21 @@ impl<S: ConsumerStore, I: Intercom, K: Klaviyo, C: Clock, J: Jitter> Consumer<S,
                 Processed { unfinished, ..Processed::default() }
             }
         }
+    }
+
+    /// Live traffic goes first: history takes its turn when nothing live waits to be claimed. Nor does it go on while paused.
+    async fn history_has_to_wait(&self) -> bool {
+        let live = self.deps.store.next_visible(Lane::Live).await;
+        let live_waits = live.is_ok_and(|next| next.is_some_and(|next| next <= self.deps.clock.now()));
+        live_waits || self.history_is_paused().await
+    }
+
+    /// What cannot be read is not paused: nothing is lost by sending, and the reader of history says what is wrong.
+    async fn history_is_paused(&self) -> bool {
+        let stored = self.deps.store.load(CHECKPOINT).await.ok().flatten();
+        stored
+            .and_then(|document| Checkpoint::from_text(&document.body).ok())
+            .is_some_and(|checkpoint| checkpoint.state == State::Paused)
     }
 
     fn large_batch(&self) -> Option<LargeBatch<'_>> {

@@ -6,6 +6,7 @@ pub mod deliver;
 pub mod environment;
 #[cfg(feature = "testing")]
 pub mod fakes;
+pub mod history;
 pub mod housekeeping;
 pub mod ports;
 pub mod receive;

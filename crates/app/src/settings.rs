@@ -27,6 +27,8 @@ pub struct Settings {
     pub reconcile_interval: Option<Duration>,
     /// How far back history goes; `None`: to the beginning.
     pub history_days: Option<u32>,
+    /// How much of Intercom's quota, in percent, the import and reconcile may use up.
+    pub history_share: u32,
     /// How long an event waits for its contact to become known.
     pub parked_for: Duration,
     /// How long finished things are kept.
@@ -43,6 +45,7 @@ impl Default for Settings {
             rules: Rules::default(),
             reconcile_interval: Some(Duration::from_secs(300)),
             history_days: None,
+            history_share: 80,
             parked_for: 30 * DAY,
             retention: Retention { recent_events: 1_000, ledger: None },
             delivery_workers: 4,

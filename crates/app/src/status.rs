@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use domain::history::State;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::ports::{Blocked, Books, MetricCount, Overview, StoreResult, VendorState};
+use crate::history::{history_report, reconcile_report};
+use crate::ports::{Blocked, Books, Documents, ItemBooks, MetricCount, Overview, StoreResult, VendorState};
 
 /// What `GET /api/status` answers. Names are fixed; scripts and dashboards read them.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -46,7 +48,7 @@ pub struct StatusReport {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct HistoryReport {
     /// Where it stands.
-    pub state: HistoryState,
+    pub state: State,
     /// Since when.
     pub since: Option<Timestamp>,
     /// When it was started.
@@ -55,14 +57,6 @@ pub struct HistoryReport {
     pub streams: Vec<StreamReport>,
     /// Why it failed.
     pub error: Option<String>,
-}
-
-/// Where the history import stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum HistoryState {
-    /// Nobody started it.
-    Idle,
 }
 
 /// One stream of the history import.
@@ -105,13 +99,17 @@ pub struct ReconcileReport {
     pub parked: u64,
     /// Events refused.
     pub dead: u64,
+    /// Since when it finds events while no webhook call comes: Intercom suspends a subscription without telling anybody.
+    pub silent_since: Option<Timestamp>,
+    /// What it cannot read.
+    pub note: Option<String>,
 }
 
 impl Default for HistoryReport {
     fn default() -> Self {
         let stream = |name| StreamReport { name, ..StreamReport::default() };
         Self {
-            state: HistoryState::Idle,
+            state: State::Idle,
             since: None,
             started_at: None,
             streams: vec![stream("conversations"), stream("tickets")],
@@ -145,13 +143,15 @@ impl StatusReport {
 
     /// Reads the books and puts the pieces together.
     pub async fn read(
-        store: &impl Overview,
+        store: &(impl Overview + Documents + ItemBooks),
         vendors: &impl VendorState,
         setup: &[String],
         now: Timestamp,
     ) -> StoreResult<Self> {
         let books = store.books().await?;
-        Ok(Self::new(books, vendors, setup, now))
+        let history = history_report(store, now).await?;
+        let reconcile = reconcile_report(store).await?;
+        Ok(Self { history, reconcile, ..Self::new(books, vendors, setup, now) })
     }
 }
 
@@ -219,7 +219,8 @@ mod tests {
             "history": {"state": "idle", "since": null, "started_at": null, "error": null,
                 "streams": [stream("conversations"), stream("tickets")]},
             "blocked": {"vendor": "klaviyo", "reason": "401", "since": "2027-01-15T08:00:00Z"},
-            "reconcile": {"last_at": null, "delivered": 0, "skipped": {}, "parked": 0, "dead": 0},
+            "reconcile": {"last_at": null, "delivered": 0, "skipped": {}, "parked": 0, "dead": 0,
+                "silent_since": null, "note": null},
             "setup": ["KLAVIYO_API_KEY"],
         });
         assert_eq!(serde_json::to_value(report).expect("serialises"), expected);

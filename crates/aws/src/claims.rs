@@ -102,6 +102,19 @@ impl<C: Clock + 'static, T: Table, Q: Queues> Ledger for AwsStore<C, T, Q> {
         }
         Ok(outcomes)
     }
+
+    async fn known_events(&self, keys: &[KeyHash]) -> StoreResult<Vec<bool>> {
+        let now = self.now().as_second();
+        let mut wanted = keys.to_vec();
+        wanted.sort_unstable();
+        wanted.dedup();
+        let found = self.table.get(wanted.iter().map(key).collect()).await?;
+        let there = |item: &Option<Item>| {
+            item.as_ref().is_some_and(|item| item.number(TTL).is_none_or(|expires| expires > now))
+        };
+        let known: HashMap<KeyHash, bool> = wanted.into_iter().zip(found.iter().map(there)).collect();
+        Ok(keys.iter().map(|key| known.get(key).copied().unwrap_or(false)).collect())
+    }
 }
 
 impl<C: Clock + 'static, T: Table, Q: Queues> AwsStore<C, T, Q> {

@@ -3,10 +3,11 @@
 
 use std::sync::Arc;
 
-use app::ports::{Accepted, Clock, DeadLetter, DeadLetterPage, DeadLetters, Lane, Progress, StoreResult};
+use app::ports::{Accepted, Clock, DeadLetter, DeadLetterPage, DeadLetters, ItemCount, Lane, Progress, StoreResult};
 
 use crate::envelope::{self, CameFrom, Return};
-use crate::queue::Queues;
+use crate::items::remember_item;
+use crate::queue::{Queues, queue_of};
 use crate::records::{Record, of_generation, sortable};
 use crate::registry::Taken;
 use crate::store::AwsStore;
@@ -35,7 +36,7 @@ impl<C: Clock + 'static, T: Table, Q: Queues> AwsStore<C, T, Q> {
         taken: &Arc<Taken>,
         (reason, topic): (&str, &str),
         progress: Progress,
-        delta: Delta,
+        (delta, counted): (Delta, Option<&ItemCount>),
     ) -> StoreResult<bool> {
         let now = self.now();
         let mut record = Record::of(taken, progress);
@@ -44,6 +45,7 @@ impl<C: Clock + 'static, T: Table, Q: Queues> AwsStore<C, T, Q> {
             ("reason", text(reason)),
             ("topic", text(topic)),
         ]));
+        remember_item(&mut record, counted);
         let key = Key::new(DEAD, format!("{}-{}", sortable(now), taken.id));
         let delta = if taken.lane == Lane::Live { delta.count("dead", 1) } else { delta };
         self.keep_body(taken).await?;
@@ -106,7 +108,7 @@ impl<C: Clock + 'static, T: Table, Q: Queues> DeadLetters for AwsStore<C, T, Q> 
             letter: Some(id.to_owned()),
             progress: Progress { sent: record.progress.sent, ..Progress::default() },
         };
-        self.queues.send(record.lane, vec![envelope::seal(&accepted, Some(&back))]).await?;
+        self.queues.send(queue_of(record.lane), vec![envelope::seal(&accepted, Some(&back))]).await?;
         self.take_away(id, &record, Delta::default().count("dead", -1), None).await?;
         Ok(true)
     }
@@ -114,6 +116,7 @@ impl<C: Clock + 'static, T: Table, Q: Queues> DeadLetters for AwsStore<C, T, Q> 
     /// Its marker ends the next return as well, should a replay have died half-way.
     async fn discard(&self, id: &str) -> StoreResult<bool> {
         let Some(record) = self.dead_record(id).await? else { return Ok(false) };
+        self.give_up_item(&record.item, "discarded").await?;
         let delta = Delta::default().count("dead", -1).count("s:discarded", 1);
         let marker = self.end_marker(&record.id, record.generation + 1);
         self.take_away(id, &record, delta, Some(marker)).await

@@ -183,6 +183,7 @@ pub(crate) fn scheme_name(scheme: SignatureScheme) -> &'static str {
     match scheme {
         SignatureScheme::Hub => "hub",
         SignatureScheme::Body => "body",
+        SignatureScheme::Rest => "rest",
     }
 }
 
@@ -191,6 +192,7 @@ pub(crate) fn scheme(name: &str) -> Option<SignatureScheme> {
     match name {
         "hub" => Some(SignatureScheme::Hub),
         "body" => Some(SignatureScheme::Body),
+        "rest" => Some(SignatureScheme::Rest),
         _ => None,
     }
 }

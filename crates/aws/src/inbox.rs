@@ -54,6 +54,14 @@ impl<C: Clock + 'static, T: Table, Q: Queues> HistoryInbox for AwsStore<C, T, Q>
         self.queues.send(Lane::History, items.iter().map(|item| envelope::seal(item, None)).collect()).await
     }
 
+    /// As [`enqueue_history`](HistoryInbox::enqueue_history), on the live queue.
+    async fn enqueue_reconcile(&self, items: Vec<Accepted>) -> StoreResult<()> {
+        if items.is_empty() {
+            return Ok(());
+        }
+        self.queues.send(Lane::Live, items.iter().map(|item| envelope::seal(item, None)).collect()).await
+    }
+
     async fn history_depth(&self) -> StoreResult<u64> {
         let (visible, hidden) = self.queues.depth(Lane::History).await?;
         Ok(visible + hidden)

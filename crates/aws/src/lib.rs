@@ -16,6 +16,7 @@ mod documents;
 mod envelope;
 mod inbox;
 mod intervals;
+mod items;
 mod marker;
 #[cfg(any(test, feature = "testing"))]
 pub mod memory;

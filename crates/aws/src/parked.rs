@@ -8,14 +8,15 @@
 //! release sends it twice, one of the two copies ends and its marker drops the other. Where expiry is faster than a copy, its
 //! marker says that this generation has ended.
 
-use app::ports::{Clock, Lane, ParkedMessage, ParkedMessages, Parking, Progress, StoreResult};
+use app::ports::{Clock, ItemCount, Lane, ParkedMessage, ParkedMessages, Parking, Progress, StoreResult};
 use domain::{ContactId, MessageId};
 use jiff::Timestamp;
 use std::sync::Arc;
 
 use crate::envelope::{self, CameFrom, Return};
+use crate::items::remember_item;
 use crate::marker::{Marker, Says};
-use crate::queue::Queues;
+use crate::queue::{Queues, queue_of};
 use crate::records::{Record, sortable};
 use crate::registry::Taken;
 use crate::store::AwsStore;
@@ -61,7 +62,12 @@ fn live(record: &Record, delta: Delta) -> Delta {
 
 impl<C: Clock + 'static, T: Table, Q: Queues> AwsStore<C, T, Q> {
     /// Parks a message. `false` when it is somebody else's by now.
-    pub(crate) async fn park(&self, taken: &Arc<Taken>, parking: &Parking, delta: Delta) -> StoreResult<bool> {
+    pub(crate) async fn park(
+        &self,
+        taken: &Arc<Taken>,
+        parking: &Parking,
+        (delta, counted): (Delta, Option<&ItemCount>),
+    ) -> StoreResult<bool> {
         let mut waits_for: Vec<&str> = parking.contacts.iter().map(|contact| contact.as_str()).collect();
         waits_for.sort_unstable();
         waits_for.dedup();
@@ -72,6 +78,7 @@ impl<C: Clock + 'static, T: Table, Q: Queues> AwsStore<C, T, Q> {
             ("next", Value::Number(parking.next_check.as_microsecond())),
             ("expires", Value::Number(parking.expires.as_microsecond())),
         ]));
+        remember_item(&mut record, counted);
         let record = Record::read(record)?;
         let mut writes = vec![Write::put(key(&taken.id), record.item.clone(), Condition::Always)];
         let pointer = item([("v", Value::Number(1)), ("message", text(taken.id.as_str()))]);
@@ -142,7 +149,7 @@ impl<C: Clock + 'static, T: Table, Q: Queues> AwsStore<C, T, Q> {
             letter: None,
             progress: Progress { contact_tries: 0, ..record.progress },
         };
-        self.queues.send(record.lane, vec![envelope::seal(&accepted, Some(&back))]).await?;
+        self.queues.send(queue_of(record.lane), vec![envelope::seal(&accepted, Some(&back))]).await?;
         self.remove(record, Delta::default().count("parked", -1), None).await
     }
 
@@ -228,6 +235,7 @@ impl<C: Clock + 'static, T: Table, Q: Queues> ParkedMessages for AwsStore<C, T, 
         const AT_ONCE: usize = 100;
         let mut expired = 0;
         for (_, record) in self.pointed_at(EXPIRY, now, AT_ONCE).await? {
+            self.give_up_item(&record.item, reason).await?;
             let counter = if record.progress.sent { "delivered".to_owned() } else { format!("s:{reason}") };
             let delta = Delta::default().count("parked", -1).count(counter, 1);
             let marker = self.end_marker(&record.id, record.generation + 1);

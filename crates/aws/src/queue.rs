@@ -55,7 +55,15 @@ pub struct QueueRecord {
     pub sent_at: i64,
 }
 
-/// The two queues. A standard queue delivers at least once and in no particular order.
+/// The queue that serves a lane: what reconcile found waits with the webhook's messages, and its scheme tells it apart.
+pub(crate) fn queue_of(lane: Lane) -> Lane {
+    match lane {
+        Lane::Live | Lane::Reconcile => Lane::Live,
+        Lane::History => Lane::History,
+    }
+}
+
+/// The two queues, named by [`Lane::Live`] and [`Lane::History`]. A standard queue delivers at least once and in no particular order.
 pub trait Queues: Send + Sync + 'static {
     /// Puts messages on the queue. On an error some of them may be there.
     fn send(&self, lane: Lane, messages: Vec<OutMessage>) -> impl Future<Output = StoreResult<()>> + Send;

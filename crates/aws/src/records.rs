@@ -49,7 +49,11 @@ impl Record {
         Ok(Self {
             id: MessageId::new(id),
             generation: u32::try_from(number("gen")).unwrap_or(0),
-            lane: if number("history") == 1 { Lane::History } else { Lane::Live },
+            lane: match item.text("scheme") {
+                _ if number("history") == 1 => Lane::History,
+                Some("rest") => Lane::Reconcile,
+                _ => Lane::Live,
+            },
             progress: Progress {
                 attempts: small("attempts"),
                 contact_tries: small("tries"),

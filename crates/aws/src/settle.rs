@@ -34,13 +34,15 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use app::ports::{Clock, End, EventRecord, Fate, Lane, Progress, Receipt, Settlement, StoreResult};
+use app::ports::{
+    Clock, End, EventRecord, Fate, ItemBooks, ItemCount, Lane, Progress, Receipt, Settlement, StoreResult,
+};
 use domain::KeyHash;
 use futures_util::{StreamExt, stream};
 
 use crate::claims::CONCURRENCY;
 use crate::marker::Says;
-use crate::queue::Queues;
+use crate::queue::{Queues, queue_of};
 use crate::registry::Taken;
 use crate::store::AwsStore;
 use crate::table::Table;
@@ -59,6 +61,11 @@ struct Ending {
     listed: Vec<EventRecord>,
 }
 
+/// The items of history and reconcile that reach their end here.
+fn items(endings: &[Ending]) -> Vec<ItemCount> {
+    endings.iter().filter(|ending| !ending.stale).filter_map(|ending| ending.settlement.item.clone()).collect()
+}
+
 /// What the queue is told.
 enum Leaves {
     Deleted,
@@ -75,6 +82,7 @@ impl<C: Clock + 'static, T: Table, Q: Queues> AwsStore<C, T, Q> {
             .filter(|settlement| seen.insert(settlement.receipt.clone()))
             .filter_map(|settlement| self.ending(settlement))
             .collect();
+        self.count_items(items(&endings)).await?;
         let prepared: Vec<_> =
             stream::iter(endings.into_iter().map(|ending| self.prepare(ending))).buffered(CONCURRENCY).collect().await;
         let mut endings = prepared.into_iter().collect::<StoreResult<Vec<Ending>>>()?;
@@ -126,13 +134,14 @@ impl<C: Clock + 'static, T: Table, Q: Queues> AwsStore<C, T, Q> {
             End::Deferred { progress, .. } => self.goes_on(ending, delta, progress, &keys).await,
             End::Parked(parking) => {
                 self.open_if_mixed(&taken, &keys).await?;
-                let ours = self.park(&taken, &parking, delta).await?;
+                let ours = self.park(&taken, &parking, (delta, ending.settlement.item.as_ref())).await?;
                 Ok(self.rare(ending, ours))
             }
             End::Dead { reason, topic } => {
                 self.open_if_mixed(&taken, &keys).await?;
-                let sent = sent || taken.progress.sent;
-                let ours = self.bury(&taken, (&reason, &topic), Progress { sent, ..taken.progress }, delta).await?;
+                let progress = Progress { sent: sent || taken.progress.sent, ..taken.progress };
+                let item = ending.settlement.item.as_ref();
+                let ours = self.bury(&taken, (&reason, &topic), progress, (delta, item)).await?;
                 Ok(self.rare(ending, ours))
             }
         }
@@ -283,7 +292,7 @@ impl<C: Clock + 'static, T: Table, Q: Queues> AwsStore<C, T, Q> {
     async fn leave_queue(&self, endings: &[Ending]) {
         for lane in [Lane::Live, Lane::History] {
             let (mut deleted, mut hidden) = (Vec::new(), Vec::new());
-            for ending in endings.iter().filter(|ending| ending.taken.lane == lane) {
+            for ending in endings.iter().filter(|ending| queue_of(ending.taken.lane) == lane) {
                 match self.leaves(ending) {
                     Leaves::Deleted => deleted.push(ending.taken.receipt.clone()),
                     Leaves::Hidden(wait) => hidden.push((ending.taken.receipt.clone(), wait)),
@@ -327,6 +336,7 @@ impl<C: Clock + 'static, T: Table, Q: Queues> AwsStore<C, T, Q> {
             receipt: Receipt(taken.receipt.clone()),
             end: End::Dead { reason, topic: "(unreadable)".to_owned() },
             events: Vec::new(),
+            item: None,
         };
         self.settle_all(vec![settlement]).await
     }

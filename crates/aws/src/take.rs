@@ -8,12 +8,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use app::ports::{Accepted, Claimed, Clock, Lane, Progress, Receipt, Settlement, StoreResult, WorkQueue};
-use domain::MessageId;
+use domain::{MessageId, SignatureScheme};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::envelope::{self, CameFrom, Opened, Return};
 use crate::marker::Marker;
-use crate::queue::{LONGEST_WAIT, MOST_PER_CALL, QueueRecord, Queues};
+use crate::queue::{LONGEST_WAIT, MOST_PER_CALL, QueueRecord, Queues, queue_of};
 use crate::registry::{Delivery, Taken};
 use crate::store::AwsStore;
 use crate::table::Table;
@@ -60,6 +60,7 @@ impl<C: Clock + 'static, T: Table, Q: Queues> WorkQueue for AwsStore<C, T, Q> {
         max_bytes: usize,
         hide: Duration,
     ) -> StoreResult<Vec<Claimed>> {
+        let lane = queue_of(lane);
         let mut claimed: Vec<Claimed> = Vec::new();
         let mut bytes = 0_usize;
         while claimed.len() < max_messages && bytes < max_bytes.max(1) {
@@ -104,7 +105,7 @@ impl<C: Clock + 'static, T: Table, Q: Queues> WorkQueue for AwsStore<C, T, Q> {
 
     /// SQS does not say when: now where one is visible, in a second where all are hidden.
     async fn next_visible(&self, lane: Lane) -> StoreResult<Option<Timestamp>> {
-        let (visible, hidden) = self.queues.depth(lane).await?;
+        let (visible, hidden) = self.queues.depth(queue_of(lane)).await?;
         Ok(match (visible, hidden) {
             (0, 0) => None,
             (0, _) => self.now().checked_add(SignedDuration::from_secs(1)).ok(),
@@ -117,7 +118,7 @@ impl<C: Clock + 'static, T: Table, Q: Queues> AwsStore<C, T, Q> {
     /// Takes what Lambda's event source handed over. The event source deletes what is not reported as failed
     /// ([`TakenBatch::failures`]); what waits is given its wait by the settlement.
     pub async fn take_batch(&self, lane: Lane, records: Vec<QueueRecord>) -> StoreResult<TakenBatch> {
-        self.take(lane, records, self.options.visibility, true).await
+        self.take(queue_of(lane), records, self.options.visibility, true).await
     }
 
     async fn take(
@@ -260,7 +261,7 @@ impl<C: Clock + 'static, T: Table, Q: Queues> AwsStore<C, T, Q> {
 }
 
 fn delivery(
-    lane: Lane,
+    queue: Lane,
     record: &QueueRecord,
     accepted: Accepted,
     back: Option<&Return>,
@@ -269,7 +270,7 @@ fn delivery(
     Delivery {
         id: back.map_or_else(|| MessageId::new(&record.message_id), |back| back.id.clone()),
         receipt: record.receipt_handle.clone(),
-        lane,
+        lane: if queue == Lane::Live && accepted.scheme == SignatureScheme::Rest { Lane::Reconcile } else { queue },
         accepted,
         progress: back.map_or_else(Progress::default, |back| back.progress),
         generation: back.map_or(0, |back| back.generation),

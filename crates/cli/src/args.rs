@@ -42,6 +42,9 @@ pub(crate) enum Command {
     /// Lists, replays or discards notifications that could not be delivered
     #[command(after_help = "Example: intercom-klaviyo dead-letters replay 01ABC --yes")]
     DeadLetters(DeadLetterArguments),
+    /// Plans, starts, watches and steers the import of the past
+    #[command(after_help = "Example: intercom-klaviyo history plan; intercom-klaviyo history start")]
+    History(HistoryArguments),
     /// Computes what a month on AWS costs, from the template's figures and AWS's list prices
     #[command(after_help = "Example: intercom-klaviyo cost --events 1000000 --lean")]
     Cost(CostArguments),
@@ -151,6 +154,36 @@ pub(crate) struct StatusArguments {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct HistoryArguments {
+    #[command(subcommand)]
+    pub(crate) action: HistoryAction,
+    #[command(flatten)]
+    pub(crate) console: ConsoleArguments,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Subcommand)]
+pub(crate) enum HistoryAction {
+    /// What an import would bring and cost, before anything is sent
+    Plan,
+    /// Where the import stands
+    Status {
+        /// Show it until it is done or stops
+        #[arg(long)]
+        watch: bool,
+    },
+    /// Starts the import; nothing else does
+    Start,
+    /// Stops reading and sending
+    Pause,
+    /// Goes on after a pause or a failure
+    Resume,
+    /// Imports again from the beginning; what Klaviyo has is not sent again
+    Restart,
+    /// Compares what was read with Intercom's own counts, now
+    Verify,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct DeadLetterArguments {
     #[command(subcommand)]
     pub(crate) action: DeadLetterAction,
@@ -210,5 +243,8 @@ mod tests {
         check("x dead-letters replay 1");
         check("x dead-letters discard 1 --yes --json");
         check("x status --json --url http://h");
+        check("x history plan --json");
+        check("x history status --watch --url http://h");
+        check("x history restart");
     }
 }

@@ -5,6 +5,7 @@ mod dead_letters;
 mod demo;
 mod doctor;
 mod explain;
+mod history;
 mod run;
 mod sandbox;
 mod send_sample;
@@ -30,6 +31,7 @@ pub(crate) async fn execute(command: Command) -> Result<(), Failure> {
         Command::Explain(arguments) => explain::explain(&Environment::load()?, &arguments),
         Command::Cost(arguments) => cost::cost(&arguments),
         Command::DeadLetters(arguments) => dead_letters::dead_letters(&Environment::load()?, &arguments).await,
+        Command::History(arguments) => history::history(&Environment::load()?, &arguments).await,
         Command::Status(arguments) => status::status(&Environment::load()?, &arguments).await,
     }
 }

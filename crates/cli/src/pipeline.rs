@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use app::deliver::{Consumer, ConsumerOptions, Deps};
+use app::history::{Asking, HistoryOptions, Importer, first_start};
 use app::housekeeping::Housekeeper;
-use app::ports::{Accepted, Clock as _, ConsumerStore, Inbox, Intercom, Jitter, Klaviyo, Lane, StoreResult};
+use app::ports::{Accepted, Clock as _, ConsumerStore, Inbox, Intercom, Jitter as _, Klaviyo, Lane, StoreResult};
 use app::receive::Receiver;
 use app::settings::Settings;
 use app::status::NoVendors;
@@ -27,6 +28,9 @@ use clients::time::{SystemClock, SystemJitter};
 /// The live queue of this process.
 pub(crate) type LiveInbox = Waking<SqliteStore>;
 
+type VendorImporter =
+    Importer<SqliteStore, clients::IntercomClient<SystemClock, SystemJitter, SqliteStore>, SystemClock>;
+
 type VendorClients = Clients<SystemClock, SystemJitter, SqliteStore>;
 
 /// Longest time without a look at the queue: messages also come back by themselves.
@@ -34,6 +38,9 @@ const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// Longest time that a worker obeys a pause without asking again whether it still holds.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+
+/// The import looks up from its work so often, at the latest.
+const LONGEST_TICK: Duration = Duration::from_secs(600);
 
 const CHORES: Duration = Duration::from_secs(10);
 
@@ -78,7 +85,10 @@ impl Pipeline {
     }
 
     /// Builds the clients. Sends nothing yet.
-    pub(crate) async fn connect(&mut self, config: ClientConfig) -> Result<(), Failure> {
+    pub(crate) async fn connect(&mut self, mut config: ClientConfig) -> Result<(), Failure> {
+        config.search_share = self.settings.history_share;
+        // From now on webhooks are heard: what is older is the import's.
+        first_start(&self.store, SystemClock.now().as_second()).await.map_err(Failure::bad)?;
         let (clock, jitter) = (Arc::new(SystemClock), Arc::new(SystemJitter));
         let clients = clients::connect(config, clock, jitter, Arc::new(self.store.clone())).await;
         self.vendors = Some(clients.map_err(Failure::configuration)?);
@@ -96,14 +106,28 @@ impl Pipeline {
     /// The console.
     pub(crate) fn console(&self, access: Access) -> Router {
         let store = self.store.clone();
-        let setup = self.setup.clone();
+        let (setup, history_days, clock) = (self.setup.clone(), self.settings.history_days, SystemClock);
         match &self.vendors {
             Some(clients) => {
                 let vendors = clients.vendors.clone();
-                console::router(Console { store, vendors, clock: SystemClock, setup, access })
+                let asking: Option<Arc<dyn Asking>> = Some(Arc::new(self.importer(clients)));
+                console::router(Console { store, vendors, clock, setup, access, history_days, asking })
             }
-            None => console::router(Console { store, vendors: NoVendors, clock: SystemClock, setup, access }),
+            None => {
+                let vendors = NoVendors;
+                console::router(Console { store, vendors, clock, setup, access, history_days, asking: None })
+            }
         }
+    }
+
+    fn importer(&self, clients: &VendorClients) -> VendorImporter {
+        let options = HistoryOptions {
+            days: self.settings.history_days,
+            reconcile_interval: self.settings.reconcile_interval,
+            ..HistoryOptions::default()
+        };
+        let rules = Arc::new(self.settings.rules.clone());
+        Importer::new(self.store.clone(), clients.intercom.clone(), SystemClock, rules, options)
     }
 
     /// The store, for who watches.
@@ -134,10 +158,15 @@ impl Pipeline {
             let (consumer, wake, stop) = (Arc::clone(&consumer), Arc::clone(&self.wake), stop.clone());
             tasks.spawn(kept_alive(move || work(Arc::clone(&consumer), Lane::Live, Arc::clone(&wake), stop.clone())));
         }
-        let (history_stop, never) = (stop.clone(), Arc::new(Notify::new()));
-        tasks.spawn(kept_alive(move || {
-            work(Arc::clone(&consumer), Lane::History, Arc::clone(&never), history_stop.clone())
-        }));
+        for lane in [Lane::History, Lane::Reconcile] {
+            let (consumer, never, stop) = (Arc::clone(&consumer), Arc::new(Notify::new()), stop.clone());
+            tasks.spawn(kept_alive(move || work(Arc::clone(&consumer), lane, Arc::clone(&never), stop.clone())));
+        }
+        let importer = Arc::new(self.importer(clients));
+        for task in [Task::Import, Task::Reconcile] {
+            let (importer, stop) = (Arc::clone(&importer), stop.clone());
+            tasks.spawn(kept_alive(move || read_intercom(Arc::clone(&importer), task, stop.clone())));
+        }
         let (store, intercom, retention) = (self.store.clone(), clients.intercom.clone(), self.settings.retention);
         let housekeeper = Arc::new(Housekeeper::new(store, intercom, SystemClock, rules, retention));
         tasks.spawn(kept_alive(move || chores(Arc::clone(&housekeeper), stop.clone())));
@@ -174,7 +203,7 @@ where
     S: ConsumerStore,
     I: Intercom,
     K: Klaviyo,
-    J: Jitter,
+    J: app::ports::Jitter,
 {
     while !stop.is_requested() {
         let report = consumer.step(lane).await;
@@ -194,6 +223,37 @@ where
                 () = stop.clone().requested() => {}
             },
             (_, None) => {}
+        }
+    }
+}
+
+/// What of Intercom is read.
+#[derive(Clone, Copy)]
+enum Task {
+    Import,
+    Reconcile,
+}
+
+/// Tick after tick. A tick that is cut off by a stop is as one that was cut off by a crash: it is done again.
+async fn read_intercom(importer: Arc<VendorImporter>, task: Task, stop: Stop) {
+    let owner = format!("{}-{:016x}", std::process::id(), SystemJitter.unit().to_bits());
+    while !stop.is_requested() {
+        let deadline = SystemClock.now().checked_add(LONGEST_TICK).unwrap_or(Timestamp::MAX);
+        let tick = async {
+            match task {
+                Task::Import => importer.tick(&owner, deadline).await.map(drop),
+                Task::Reconcile => importer.reconcile(deadline).await.map(drop),
+            }
+        };
+        tokio::select! {
+            result = tick => if let Err(error) = result {
+                tracing::error!(%error, "Intercom's past could not be read; trying again");
+            },
+            () = stop.clone().requested() => return,
+        }
+        tokio::select! {
+            () = tokio::time::sleep(LOOK_AGAIN) => {}
+            () = stop.clone().requested() => {}
         }
     }
 }

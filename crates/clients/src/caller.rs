@@ -88,7 +88,7 @@ impl<T: Transport, C: Clock, J: Jitter, D: Documents> Caller<T, C, J, D> {
             let now = self.clock.now();
             let quota = sent.as_ref().ok().map(|reply| quota::read(request.endpoint, |name| reply.header(name), now));
             let verdict = judge(request, sent, &read, now);
-            let changes = permit.settle(verdict.outcome(), quota, now);
+            let changes = permit.settle(verdict.outcome(request.endpoint), quota, now);
             self.tell(&changes);
             let told = matches!(verdict, Verdict::Throttled(_) | Verdict::Failed { told: Some(_), .. });
             self.keep(told).await;
@@ -99,6 +99,8 @@ impl<T: Transport, C: Clock, J: Jitter, D: Documents> Caller<T, C, J, D> {
                     tries += 1;
                     let elapsed = Duration::try_from(now.duration_since(started)).unwrap_or_default();
                     match decide(IN_PLACE, tries, elapsed, self.jitter.unit()) {
+                        // The same page again would fail again: its reader asks for a smaller one.
+                        _ if request.endpoint == Endpoint::IntercomSearch => return Err(self.unavailable(reason, now)),
                         Decision::Again(delay) if again && told.is_none() && !self.failing() => {
                             self.clock.sleep(delay).await;
                         }
@@ -257,8 +259,10 @@ fn judge<R>(
 }
 
 impl<R> Verdict<R> {
-    fn outcome(&self) -> Outcome {
+    fn outcome(&self, endpoint: Endpoint) -> Outcome {
         match self {
+            // A page that was too much for Intercom must not make the look-ups of live events wait.
+            Self::Failed { told: None, .. } if endpoint == Endpoint::IntercomSearch => Outcome::Abandoned,
             Self::Done(_) | Self::Refused(..) => Outcome::Answered,
             Self::Forbidden => Outcome::Forbidden,
             Self::Throttled(told) => Outcome::Throttled(*told),

@@ -23,6 +23,8 @@ pub struct ClientConfig {
     pub limits: Limits,
     /// How long an answer may take.
     pub timeouts: Timeouts,
+    /// How much of Intercom's quota, in percent, the import and reconcile may use up.
+    pub search_share: u32,
 }
 
 impl ClientConfig {
@@ -40,6 +42,7 @@ impl ClientConfig {
             klaviyo_key,
             limits: Limits::default(),
             timeouts: Timeouts::default(),
+            search_share: 80,
         }
     }
 }
@@ -70,8 +73,10 @@ pub struct Timeouts {
     pub single: Duration,
     /// A bulk request of up to 4 MB, all in all.
     pub bulk: Duration,
-    /// A request to Intercom, all in all. Its pages take up to 18 seconds on bad days.
+    /// A request to Intercom, all in all.
     pub intercom: Duration,
+    /// A page of one of Intercom's searches, all in all. It takes up to 18 seconds on bad days.
+    pub search: Duration,
 }
 
 impl Default for Timeouts {
@@ -81,6 +86,7 @@ impl Default for Timeouts {
             single: Duration::from_secs(10),
             bulk: Duration::from_secs(30),
             intercom: Duration::from_secs(20),
+            search: Duration::from_secs(60),
         }
     }
 }

@@ -3,7 +3,11 @@
 use std::fmt;
 use std::sync::Arc;
 
-use app::ports::{CallError, Clock, ContactLookup, Documents, Intercom, Jitter, Names, Vendor, Workspace};
+use app::ports::{
+    CallError, Clock, ContactLookup, Documents, Intercom, IntercomSearch, Jitter, Names, SearchPage, SearchQuery,
+    Vendor, Workspace,
+};
+use bytes::Bytes;
 use domain::contact::{Contact, Tag};
 use domain::directory::Person;
 use domain::lenient::{List, Maybe, Text};
@@ -16,8 +20,8 @@ use crate::config::Timeouts;
 use crate::klaviyo::{json, unreadable};
 use crate::transport::{Flaw, HttpTransport, Outgoing, Reply, Transport};
 
-/// As much of an answer as is read. Pages of tickets are megabytes, everything else is far below.
-const MOST: usize = 8 * 1024 * 1024;
+/// As much of an answer as is read. Pages of tickets are megabytes, everything else is far below. A larger page fails.
+pub(crate) const MOST: usize = 8 * 1024 * 1024;
 
 /// How often a merged contact is followed. Intercom resolves up to three merges itself.
 const MOST_HOPS: usize = 3;
@@ -55,6 +59,20 @@ impl<C: Clock, J: Jitter, D: Documents> Intercom for IntercomClient<C, J, D> {
 
     async fn names(&self) -> Result<Names, CallError> {
         self.0.names().await
+    }
+}
+
+impl<C: Clock, J: Jitter, D: Documents> IntercomSearch for IntercomClient<C, J, D> {
+    async fn search(&self, query: &SearchQuery) -> Result<SearchPage, CallError> {
+        self.0.search(query).await
+    }
+
+    async fn contacts(&self, ids: &[ContactId]) -> Result<Vec<Contact>, CallError> {
+        self.0.contacts(ids).await
+    }
+
+    async fn conversation(&self, id: &str) -> Result<Option<Bytes>, CallError> {
+        self.0.conversation(id).await
     }
 }
 
@@ -236,7 +254,7 @@ fn canonical(link: &str) -> Option<String> {
 }
 
 /// An id as one segment of a path. `None` for one that no escaping makes a segment: nobody has it.
-fn segment(id: &str) -> Option<String> {
+pub(crate) fn segment(id: &str) -> Option<String> {
     use std::fmt::Write as _;
     if id.bytes().all(|byte| byte == b'.') {
         return None;

@@ -22,6 +22,7 @@ mod config;
 mod intercom;
 mod klaviyo;
 mod memory;
+mod search;
 pub mod time;
 mod transport;
 mod vendors;
@@ -88,12 +89,14 @@ pub async fn connect<C: Clock, J: Jitter, D: Documents>(
 }
 
 fn governors(config: &ClientConfig) -> (Governor, Governor) {
-    match &config.limits {
+    let (mut intercom, klaviyo) = match &config.limits {
         Limits::Documented => (Governor::intercom(true), Governor::klaviyo(true)),
         Limits::Off => (Governor::intercom(false), Governor::klaviyo(false)),
         Limits::Shared { holder } => (
             Governor::intercom_shared(holder, config.intercom_token.expose_secret().trim()),
             Governor::klaviyo_shared(holder, config.klaviyo_key.expose_secret().trim()),
         ),
-    }
+    };
+    intercom.set_search_share(config.search_share);
+    (intercom, klaviyo)
 }

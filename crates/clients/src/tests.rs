@@ -3,6 +3,7 @@
 mod delivery;
 mod limits;
 mod reading;
+mod searching;
 mod shared;
 
 use std::collections::{HashMap, VecDeque};

@@ -168,7 +168,7 @@ async fn clients(server: &Server, paper: Arc<Paper>) -> Ours {
 async fn clients_with(server: &Server, paper: Arc<Paper>, limits: Limits) -> Ours {
     let mut config = ClientConfig::new(&server.url, SecretString::from(TOKEN), &server.url, SecretString::from(KEY));
     let short = Duration::from_millis(300);
-    config.timeouts = Timeouts { connect: short, single: short, bulk: short * 2, intercom: short };
+    config.timeouts = Timeouts { connect: short, single: short, bulk: short * 2, intercom: short, search: short };
     config.limits = limits;
     connect(config, Arc::new(Wall), Arc::new(Half), paper).await.expect("connects")
 }

@@ -5,20 +5,22 @@
 
 mod access;
 mod answer;
+mod history;
 mod routes;
 #[cfg(test)]
 mod tests;
 
 use std::sync::Arc;
 
-use app::ports::{Clock, DeadLetters, Overview, VendorState};
+use app::history::Asking;
+use app::ports::{Clock, DeadLetters, Documents, ItemBooks, Overview, VendorState};
 use axum::Router;
 use axum::routing::{get, post};
 
 pub use access::Access;
 
 /// What the console needs.
-#[derive(Debug)]
+#[expect(missing_debug_implementations, reason = "it holds whoever asks Intercom, which is one of several types")]
 pub struct Console<S, V, C> {
     /// Books, recent events, dead letters.
     pub store: S,
@@ -30,12 +32,16 @@ pub struct Console<S, V, C> {
     pub setup: Vec<String>,
     /// Who is let in.
     pub access: Access,
+    /// How far back an import goes that is started here; `None`: to the beginning.
+    pub history_days: Option<u32>,
+    /// Who asks Intercom for `plan` and `verify`; `None` in set-up mode.
+    pub asking: Option<Arc<dyn Asking>>,
 }
 
 /// The routes `/`, `/healthz` and `/api/…`.
 pub fn router<S, V, C>(console: Console<S, V, C>) -> Router
 where
-    S: Overview + DeadLetters + 'static,
+    S: Overview + DeadLetters + Documents + ItemBooks + 'static,
     V: VendorState + 'static,
     C: Clock + 'static,
 {
@@ -48,6 +54,7 @@ where
         .route("/api/dead-letters", get(routes::dead_letters::<S, V, C>))
         .route("/api/dead-letters/{id}/replay", post(routes::replay::<S, V, C>))
         .route("/api/dead-letters/{id}/discard", post(routes::discard::<S, V, C>))
+        .route("/api/history/{action}", get(history::ask::<S, V, C>).post(history::steer::<S, V, C>))
         .route("/api/events/recent", get(routes::recent_events::<S, V, C>))
         .fallback(answer::no_such_route)
         .method_not_allowed_fallback(answer::wrong_method)

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use app::ports::{Clock, DeadLetters, Overview, RecentEvent, StoreResult, VendorState};
+use app::ports::{Clock, DeadLetters, Documents, ItemBooks, Overview, RecentEvent, StoreResult, VendorState};
 use app::status::StatusReport;
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Console, answer};
 
-type Shared<S, V, C> = State<Arc<Console<S, V, C>>>;
+pub(crate) type Shared<S, V, C> = State<Arc<Console<S, V, C>>>;
 type PathId = Result<Path<String>, PathRejection>;
 type PageQuery = Result<Query<Page>, QueryRejection>;
 
@@ -53,7 +53,7 @@ pub(crate) async fn health() -> &'static str {
 
 pub(crate) async fn status<S, V, C>(State(console): Shared<S, V, C>) -> Response
 where
-    S: Overview,
+    S: Overview + Documents + ItemBooks,
     V: VendorState,
     C: Clock,
 {

@@ -1,8 +1,10 @@
+use std::collections::HashMap;
+use std::sync::Mutex;
 use std::time::Duration;
 
 use app::ports::{
-    Accepted, Books, Clock, DeadLetter, DeadLetterPage, DeadLetters, Overview, RecentEvent, Retention, StoreError,
-    StoreResult,
+    Accepted, Books, Clock, DeadLetter, DeadLetterPage, DeadLetters, Document, Documents, ItemBook, ItemBooks,
+    ItemCount, Overview, RecentEvent, Retention, StoreError, StoreResult,
 };
 use app::status::NoVendors;
 use axum::body::Body;
@@ -17,8 +19,10 @@ use super::{Access, Console, health_router, router};
 
 const NOW: Timestamp = Timestamp::UNIX_EPOCH;
 
+#[derive(Default)]
 struct Store {
     locked: bool,
+    documents: Mutex<HashMap<String, Document>>,
 }
 
 impl Store {
@@ -50,6 +54,39 @@ impl Overview for Store {
     }
 
     async fn clean(&self, _: Timestamp, _: Retention) -> StoreResult<u64> {
+        Ok(0)
+    }
+}
+
+impl Documents for Store {
+    async fn load(&self, name: &str) -> StoreResult<Option<Document>> {
+        self.check()?;
+        Ok(self.documents.lock().expect("sound").get(name).cloned())
+    }
+
+    async fn save(&self, name: &str, body: &str, expected: Option<u64>) -> StoreResult<bool> {
+        self.check()?;
+        let mut documents = self.documents.lock().expect("sound");
+        if documents.get(name).map(|document| document.version) != expected {
+            return Ok(false);
+        }
+        let document = Document { version: expected.unwrap_or(0) + 1, body: body.to_owned() };
+        documents.insert(name.to_owned(), document);
+        Ok(true)
+    }
+}
+
+impl ItemBooks for Store {
+    async fn count_items(&self, _: Vec<ItemCount>) -> StoreResult<()> {
+        Ok(())
+    }
+
+    async fn item_book(&self, _: &str) -> StoreResult<ItemBook> {
+        self.check()?;
+        Ok(ItemBook::default())
+    }
+
+    async fn forget_book(&self, _: &str) -> StoreResult<u64> {
         Ok(0)
     }
 }
@@ -100,9 +137,13 @@ fn request(method: &str, path: &str, headers: &[(&str, &str)]) -> Request<Body> 
 }
 
 async fn ask(access: Access, locked: bool, request: Request<Body>) -> Response<Body> {
-    let console =
-        Console { store: Store { locked }, vendors: NoVendors, clock: Still, setup: vec!["X".to_owned()], access };
-    router(console).oneshot(request).await.expect("the router answers")
+    let store = Store { locked, ..Store::default() };
+    let setup = vec!["X".to_owned()];
+    router(console(store, setup, access)).oneshot(request).await.expect("the router answers")
+}
+
+fn console(store: Store, setup: Vec<String>, access: Access) -> Console<Store, NoVendors, Still> {
+    Console { store, vendors: NoVendors, clock: Still, setup, access, history_days: None, asking: None }
 }
 
 async fn body(response: Response<Body>) -> Value {
@@ -185,6 +226,37 @@ async fn dead_letters_are_listed_replayed_and_discarded() {
     assert_eq!(ok("POST", "/api/dead-letters/dl_1-a/discard").await, json!({"id": "dl_1-a", "state": "discarded"}));
 }
 
+/// The state has changed when the answer comes, and a move that does not fit changes nothing.
+#[tokio::test]
+async fn the_import_is_steered() {
+    let router = router(console(Store::default(), Vec::new(), token()));
+    let steer = async |action: &str| {
+        let request = request("POST", &format!("/api/history/{action}"), &[TOKEN]);
+        let response = router.clone().oneshot(request).await.expect("the router answers");
+        (response.status().as_u16(), body(response).await)
+    };
+    for action in ["pause", "resume", "restart"] {
+        assert_eq!(steer(action).await.0, 409, "{action} of what never started");
+    }
+    for (action, state) in
+        [("start", "running"), ("pause", "paused"), ("resume", "running"), ("restart", "running"), ("pause", "paused")]
+    {
+        let (status, report) = steer(action).await;
+        assert_eq!((status, &report["state"]), (200, &json!(state)), "{action}");
+        let response = router.clone().oneshot(request("GET", "/api/status", &[TOKEN])).await.expect("answered");
+        assert_eq!(body(response).await["history"]["state"], state);
+    }
+    let (status, refusal) = steer("start").await;
+    assert_eq!((status, refusal["error"].is_string()), (409, true));
+}
+
+/// Without keys nothing could be read.
+#[tokio::test]
+async fn nothing_starts_in_set_up_mode() {
+    refused("POST", "/api/history/start", 409).await;
+    refused("GET", "/api/history/plan", 409).await;
+}
+
 #[tokio::test]
 async fn recent_events_are_listed() {
     assert_eq!(ok("GET", "/api/events/recent").await["items"].as_array().map(Vec::len), Some(2));
@@ -197,7 +269,8 @@ async fn what_does_not_exist_is_said_in_json() {
     refused("POST", "/api/dead-letters/a%20b/discard", 404).await;
     refused("POST", "/api/dead-letters/a%2Fb/discard", 404).await;
     refused("POST", "/api/dead-letters/%FF/discard", 404).await;
-    refused("POST", "/api/history/start", 404).await;
+    refused("POST", "/api/history/begin", 404).await;
+    refused("GET", "/api/history/begin", 409).await;
     refused("GET", "/api/dead-letters/dl_1-a/replay", 405).await;
     refused("DELETE", "/api/status", 405).await;
     refused("GET", "/nothing", 404).await;

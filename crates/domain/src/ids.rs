@@ -74,10 +74,7 @@ impl EventKey {
 
     /// The key as the ledger keeps it.
     pub fn hash(&self) -> KeyHash {
-        let digest = Sha256::digest(self.0.as_bytes());
-        let mut half = [0; 16];
-        half.copy_from_slice(&digest[..16]);
-        KeyHash(half)
+        KeyHash::of(&self.0)
     }
 }
 
@@ -92,6 +89,14 @@ impl fmt::Display for EventKey {
 pub struct KeyHash([u8; 16]);
 
 impl KeyHash {
+    /// The hash of any text.
+    pub fn of(text: &str) -> Self {
+        let digest = Sha256::digest(text.as_bytes());
+        let mut half = [0; 16];
+        half.copy_from_slice(&digest[..16]);
+        Self(half)
+    }
+
     /// The bytes, for a store's primary key.
     pub fn as_bytes(&self) -> &[u8; 16] {
         &self.0

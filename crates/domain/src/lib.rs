@@ -7,6 +7,7 @@ pub mod contact;
 pub mod delivery;
 pub mod directory;
 pub mod explain;
+pub mod history;
 pub mod identity;
 pub mod ids;
 pub mod intercom;

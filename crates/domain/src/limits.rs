@@ -52,6 +52,9 @@ pub enum Endpoint {
     IntercomMe,
     /// `GET /contacts/{id}`.
     IntercomContacts,
+    /// Reads of the import and of reconcile: many, large, and in no hurry. Same budget, of which they leave a part to others; their
+    /// failures say nothing about single look-ups.
+    IntercomSearch,
     /// Everything else of Intercom's REST API, which has one budget for all: 10,000 a minute, handed out 1,667 for
     /// each 10 seconds; less on old and trial plans.
     IntercomOther,
@@ -67,7 +70,11 @@ impl Endpoint {
     /// Index of the budget in [`Governor::budgets`].
     fn budget(self) -> usize {
         match self {
-            Self::KlaviyoEvents | Self::IntercomMe | Self::IntercomContacts | Self::IntercomOther => 0,
+            Self::KlaviyoEvents
+            | Self::IntercomMe
+            | Self::IntercomContacts
+            | Self::IntercomSearch
+            | Self::IntercomOther => 0,
             Self::KlaviyoBulk => 1,
             Self::KlaviyoProfiles => 2,
             Self::KlaviyoReads => 3,
@@ -165,6 +172,8 @@ pub struct Governor {
     lease: Option<Lease>,
     next_id: u64,
     latest: Timestamp,
+    /// Share of a window, in percent, that [`Endpoint::IntercomSearch`] may use up.
+    search_share: u32,
 }
 
 /// What outlives the process: the told wait. Window counts do not, because the vendor knows them better: after a restart
@@ -185,6 +194,9 @@ const SAVED_VERSION: u32 = 1;
 pub struct SavedError(String);
 
 const SECOND: Duration = Duration::from_secs(1);
+
+/// When a request that leaves a part of the window to others asks again: places become free one by one.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
 const MINUTE: Duration = Duration::from_secs(60);
 
 /// By [`Endpoint::budget`].
@@ -214,7 +226,13 @@ impl Governor {
             Budget::new(burst.into_iter().chain([Window::new(terms.steady, terms.span)]).collect())
         };
         let budgets = terms.iter().map(budget).collect();
-        Self { budgets, gate: Gate::new(wait), lease: None, next_id: 0, latest: Timestamp::MIN }
+        Self { budgets, gate: Gate::new(wait), lease: None, next_id: 0, latest: Timestamp::MIN, search_share: 80 }
+    }
+
+    /// How much of a window, in percent, may be used up before [`Endpoint::IntercomSearch`] waits: the rest is for live look-ups
+    /// and for the workspace's other apps.
+    pub fn set_search_share(&mut self, percent: u32) {
+        self.search_share = percent.min(100);
     }
 
     /// Asks for one request.
@@ -229,6 +247,9 @@ impl Governor {
                 None => {}
                 Some(Pause::Until(until)) => return Err(Hold { kind: HoldKind::Budget, until }),
                 Some(Pause::ForAnswer) => return Err(Hold { kind: HoldKind::Probing, until: now }),
+            }
+            if endpoint == Endpoint::IntercomSearch && budget.is_reserved(self.search_share, now) {
+                return Err(Hold { kind: HoldKind::Budget, until: after(now, LOOK_AGAIN) });
             }
         }
         let id = self.next_id;

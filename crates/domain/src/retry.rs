@@ -53,8 +53,8 @@ pub fn meaning(endpoint: Endpoint, status: u16) -> Meaning {
 }
 
 fn denial(endpoint: Endpoint, status: u16) -> String {
-    use Endpoint::{IntercomContacts, IntercomMe, IntercomOther};
-    let intercom = matches!(endpoint, IntercomMe | IntercomContacts | IntercomOther);
+    use Endpoint::{IntercomContacts, IntercomMe, IntercomOther, IntercomSearch};
+    let intercom = matches!(endpoint, IntercomMe | IntercomContacts | IntercomSearch | IntercomOther);
     match (intercom, status) {
         (false, 401) => {
             "Klaviyo answers 401: the API key is not valid; put a valid private key into KLAVIYO_API_KEY".to_owned()

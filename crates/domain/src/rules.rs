@@ -11,6 +11,8 @@ pub struct Rules {
     pub metric_prefix: String,
     /// Metrics that are on.
     pub metrics: BTreeSet<Metric>,
+    /// Those of them that the history import sends as well.
+    pub history_metrics: BTreeSet<Metric>,
     /// Whose events are sent.
     pub contacts: ContactRules,
     /// Which custom attributes become `Attribute: {name}` and `Intercom: {name}`.
@@ -92,6 +94,13 @@ impl Default for Rules {
         Self {
             metric_prefix: "Intercom ".to_owned(),
             metrics: Metric::ALL.into_iter().filter(|metric| metric.on_by_default()).collect(),
+            history_metrics: BTreeSet::from([
+                Metric::CreatedConversation,
+                Metric::RatedConversation,
+                Metric::CreatedTicket,
+                Metric::SubmittedTicket,
+                Metric::ResolvedTicket,
+            ]),
             contacts: ContactRules::default(),
             attributes: AttributeRules::default(),
             message_text_max_chars: 0,

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use sha1::Sha1;
 use sha2::Sha256;
 
-/// Which of Intercom's two signatures a call carried.
+/// What vouches for the bytes of a message: one of Intercom's two signatures, or that we read them ourselves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum SignatureScheme {
@@ -18,6 +18,8 @@ pub enum SignatureScheme {
     Hub,
     /// `X-Body-Signature`: uninstall or health check. Never produces an event.
     Body,
+    /// None: an item that we read from Intercom's REST API, in an envelope of [`crate::history`]. Never comes from a webhook.
+    Rest,
 }
 
 /// The client secrets that are valid now: one, or several while a rotation is going on. Never empty.

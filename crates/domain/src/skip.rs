@@ -23,6 +23,12 @@ pub enum Skip {
     ContactChange,
     /// The metric is off in the settings.
     MetricOff(Metric),
+    /// History is not to have this metric.
+    NotInHistory(Metric),
+    /// Younger than what the import may send.
+    LeftToLive,
+    /// Older than what reconcile may send, or of an estimated time.
+    LeftToHistory,
     /// A teammate, a bot or a campaign began the conversation.
     NotStartedByContact,
     /// A search result that is a ticket, not a conversation.
@@ -86,6 +92,9 @@ impl fmt::Display for Skip {
             Self::NoEvent(topic) => write!(f, "no event: {}", word(topic)),
             Self::ContactChange => f.write_str("contact change"),
             Self::MetricOff(metric) => write!(f, "metric off: {}", metric.name()),
+            Self::NotInHistory(metric) => write!(f, "not in the history: {}", metric.name()),
+            Self::LeftToLive => f.write_str("left to live delivery"),
+            Self::LeftToHistory => f.write_str("left to history"),
             Self::NotStartedByContact => f.write_str("not started by a contact"),
             Self::IsTicket => f.write_str("is a ticket"),
             Self::ReplyOfTicket => f.write_str("reply belongs to a ticket"),

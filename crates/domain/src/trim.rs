@@ -39,6 +39,17 @@ pub fn trim(verified: Verified<'_>) -> Option<Vec<u8>> {
     (out.len() < body.len()).then(|| out.into_bytes())
 }
 
+/// A large REST item, trimmed by the same rules, or `None` where it stays as it is.
+pub fn trim_item(json: &[u8]) -> Option<Vec<u8>> {
+    if json.len() <= TRIM_ABOVE_BYTES {
+        return None;
+    }
+    let raw: &RawValue = serde_json::from_slice(json).ok()?;
+    let mut out = String::with_capacity(json.len().min(256 * 1024));
+    edit(raw.get(), Edit::Members(item), &mut out);
+    (out.len() < json.len()).then(|| out.into_bytes())
+}
+
 /// What becomes of a value.
 enum Edit {
     /// Stays as it is.

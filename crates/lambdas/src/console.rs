@@ -1,6 +1,9 @@
 //! The console function: the console's router behind a function URL, opened by the token of today.
 
+use std::sync::Arc;
+
 use app::environment::CONSOLE_TOKEN;
+use app::history::Asking;
 use app::ports::{Blocked, Clock as _, StoreError, VendorState};
 use aws::secrets::{SecretReader, SecretTrouble, Secrets};
 use axum::body::Body;
@@ -12,10 +15,16 @@ use jiff::Timestamp;
 use lambda_http::Request;
 use tower::ServiceExt as _;
 
-use crate::keys::Store;
+use crate::configuration::Configuration;
+use crate::importer::importer;
+use crate::keys::{KeyError, KeyRing, Store};
+use app::settings::Settings;
 
 /// The one answer that tells of the vendors.
 const STATUS: &str = "/api/status";
+
+/// The questions that are asked of Intercom.
+const QUESTIONS: [&str; 2] = ["/api/history/plan", "/api/history/verify"];
 
 /// Why a request was not answered. Lambda answers 502 then, and the log has the sentence.
 #[derive(Debug, thiserror::Error)]
@@ -26,6 +35,9 @@ pub enum ConsoleError {
     /// What holds the vendors back cannot be read.
     #[error("the console cannot read the state: {0}")]
     Store(#[from] StoreError),
+    /// Intercom cannot be asked.
+    #[error("the console cannot ask Intercom: {0}")]
+    Keys(#[from] KeyError),
 }
 
 /// Serves the console.
@@ -33,13 +45,20 @@ pub enum ConsoleError {
 pub struct ConsoleFunction<R> {
     store: Store,
     secrets: Secrets<R>,
+    keys: KeyRing<R>,
+    settings: Settings,
 }
 
 impl<R: SecretReader> ConsoleFunction<R> {
     /// Refuses to start without a token: whoever knows the address could read and steer otherwise.
-    pub async fn start(store: Store, secrets: Secrets<R>) -> Result<Self, ConsoleError> {
+    pub async fn start(
+        store: Store,
+        secrets: Secrets<R>,
+        keys: KeyRing<R>,
+        configuration: &Configuration,
+    ) -> Result<Self, ConsoleError> {
         secrets.get(CONSOLE_TOKEN, SystemClock.now()).await?;
-        Ok(Self { store, secrets })
+        Ok(Self { store, secrets, keys, settings: configuration.settings.clone() })
     }
 
     /// Answers one request, by what is stored at this moment.
@@ -49,12 +68,18 @@ impl<R: SecretReader> ConsoleFunction<R> {
             STATUS => Some(clients::stored_vendors(&self.store, SystemClock).await?),
             _ => None,
         };
+        let asking: Option<Arc<dyn Asking>> = match QUESTIONS.contains(&request.uri().path()) {
+            true => Some(Arc::new(importer(self.store.clone(), &self.keys.clients().await?.0, &self.settings))),
+            false => None,
+        };
         let router = console::router(Console {
             store: self.store.clone(),
             vendors: Seen(vendors),
             clock: SystemClock,
             setup: Vec::new(),
             access: Access::Token(token),
+            history_days: self.settings.history_days,
+            asking,
         });
         Ok(match router.oneshot(request).await {
             Ok(response) => response,

@@ -49,6 +49,8 @@ struct Template {
     klaviyo_url: String,
     /// Under which name this process takes its part of the vendors' limits.
     holder: String,
+    /// Percent of Intercom's quota that reading much of it may use.
+    search_share: u32,
 }
 
 #[derive(Debug)]
@@ -66,6 +68,7 @@ impl<R: SecretReader> KeyRing<R> {
             intercom_url: configuration.intercom_url.clone(),
             klaviyo_url: configuration.klaviyo_url.clone(),
             holder: aws::random_name(),
+            search_share: configuration.settings.history_share,
         };
         Self { secrets, config, store, built: Mutex::default() }
     }
@@ -110,6 +113,7 @@ impl<R: SecretReader> KeyRing<R> {
 fn client_config(template: &Template, access_token: SecretString, klaviyo_key: SecretString) -> ClientConfig {
     ClientConfig {
         limits: Limits::Shared { holder: template.holder.clone() },
+        search_share: template.search_share,
         timeouts: Timeouts { bulk: BULK, ..Timeouts::default() },
         ..ClientConfig::new(&template.intercom_url, access_token, &template.klaviyo_url, klaviyo_key)
     }

@@ -21,6 +21,8 @@ pub enum Metric {
     VendorStopped,
     /// Webhook calls that the books came to know since the last look.
     Accepted,
+    /// 1 while reconcile finds events and no webhook comes, else 0.
+    SubscriptionSilent,
     /// Age of the oldest live event that waits, in seconds. SQS leaves those that it has handed out several times out of its own
     /// figure.
     QueueAgeSeconds,
@@ -33,6 +35,7 @@ impl Metric {
             Self::Uninstalled => "Uninstalled",
             Self::VendorStopped => "VendorStopped",
             Self::Accepted => "Accepted",
+            Self::SubscriptionSilent => "SubscriptionSilent",
             Self::QueueAgeSeconds => "QueueAgeSeconds",
         }
     }
@@ -40,7 +43,9 @@ impl Metric {
     fn unit(self) -> &'static str {
         match self {
             Self::QueueAgeSeconds => "Seconds",
-            Self::DeadLetters | Self::Uninstalled | Self::VendorStopped | Self::Accepted => "Count",
+            Self::DeadLetters | Self::Uninstalled | Self::VendorStopped | Self::Accepted | Self::SubscriptionSilent => {
+                "Count"
+            }
         }
     }
 }

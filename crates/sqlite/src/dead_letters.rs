@@ -1,9 +1,10 @@
 //! What a human does with refused messages.
 
-use app::ports::{Accepted, DeadLetter, DeadLetterPage, DeadLetters, StoreResult};
+use app::ports::{Accepted, DeadLetter, DeadLetterPage, DeadLetters, Lane, StoreResult};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::inbox;
+use crate::items;
 use crate::job::Work;
 use crate::queue::{accepted, row_id};
 use crate::settle::gone;
@@ -102,6 +103,9 @@ fn discard(work: &mut Work<'_>, id: i64) -> Result<bool, Trouble> {
     let lane = work.connection.prepare_cached(LANE)?.query_row([id], |row| row.get(0)).optional()?.map(inbox::lane);
     let Some(lane) = lane else { return Ok(false) };
     work.connection.prepare_cached(REMOVE)?.execute([id])?;
+    if lane != Lane::Live {
+        items::give_up(work, id, DISCARDED)?;
+    }
     let to = gone(work, id, Place::Skipped(DISCARDED))?;
     work.changes.moved(lane, Place::Dead, to);
     Ok(true)

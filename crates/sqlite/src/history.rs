@@ -13,20 +13,32 @@ impl HistoryInbox for SqliteStore {
     /// All or none. If we die after the commit and before the checkpoint, the page is read again and its events are
     /// recognised by their keys.
     async fn enqueue_history(&self, items: Vec<Accepted>) -> StoreResult<()> {
-        let bytes = items.iter().map(|item| item.body.len()).sum();
-        self.write(bytes, true, move |work| {
-            for item in &items {
-                inbox::insert(work, Lane::History, item)?;
-                work.changes.enqueued_history();
-            }
-            Ok(())
-        })
-        .await
+        enqueue(self, Lane::History, items).await
+    }
+
+    /// The same, for a sweep's bound instead of a checkpoint.
+    async fn enqueue_reconcile(&self, items: Vec<Accepted>) -> StoreResult<()> {
+        enqueue(self, Lane::Reconcile, items).await
     }
 
     async fn history_depth(&self) -> StoreResult<u64> {
         self.read(depth).await
     }
+}
+
+async fn enqueue(store: &SqliteStore, lane: Lane, items: Vec<Accepted>) -> StoreResult<()> {
+    let bytes = items.iter().map(|item| item.body.len()).sum();
+    store
+        .write(bytes, true, move |work| {
+            for item in &items {
+                inbox::insert(work, lane, item)?;
+                if lane == Lane::History {
+                    work.changes.enqueued_history();
+                }
+            }
+            Ok(())
+        })
+        .await
 }
 
 fn depth(connection: &Connection) -> Result<u64, Trouble> {

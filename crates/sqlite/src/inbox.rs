@@ -42,22 +42,32 @@ pub(crate) fn lane_number(lane: Lane) -> i64 {
     match lane {
         Lane::Live => 0,
         Lane::History => 1,
+        Lane::Reconcile => 2,
     }
 }
 
 /// From the column.
 pub(crate) fn lane(number: i64) -> Lane {
-    if number == 0 { Lane::Live } else { Lane::History }
+    match number {
+        0 => Lane::Live,
+        1 => Lane::History,
+        _ => Lane::Reconcile,
+    }
 }
 
 fn scheme_number(scheme: SignatureScheme) -> i64 {
     match scheme {
         SignatureScheme::Hub => 0,
         SignatureScheme::Body => 1,
+        SignatureScheme::Rest => 2,
     }
 }
 
 /// From the column.
 pub(crate) fn scheme(number: i64) -> SignatureScheme {
-    if number == 0 { SignatureScheme::Hub } else { SignatureScheme::Body }
+    match number {
+        0 => SignatureScheme::Hub,
+        1 => SignatureScheme::Body,
+        _ => SignatureScheme::Rest,
+    }
 }

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use app::ports::{Claim, ClaimOutcome, Ledger, StoreResult};
-use domain::Identity;
+use domain::{Identity, KeyHash};
 use rusqlite::{OptionalExtension, Row, params};
 
 use crate::job::Work;
@@ -12,6 +12,7 @@ use crate::store::SqliteStore;
 use crate::trouble::Trouble;
 
 const FIND: &str = "SELECT message, sent, identity FROM ledger WHERE key = ?1";
+const KNOWN: &str = "SELECT 1 FROM ledger WHERE key = ?1";
 const CLAIM: &str = "INSERT INTO ledger (key, message, sent, identity, at) VALUES (?1, ?2, 0, ?3, ?4)";
 
 impl Ledger for SqliteStore {
@@ -31,6 +32,15 @@ impl Ledger for SqliteStore {
                 outcomes.push(outcome);
             }
             Ok(outcomes)
+        })
+        .await
+    }
+
+    async fn known_events(&self, keys: &[KeyHash]) -> StoreResult<Vec<bool>> {
+        let keys = keys.to_vec();
+        self.read(move |connection| {
+            let mut statement = connection.prepare_cached(KNOWN)?;
+            keys.iter().map(|key| Ok(statement.exists([key.as_bytes().as_slice()])?)).collect()
         })
         .await
     }

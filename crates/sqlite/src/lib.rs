@@ -14,6 +14,7 @@ mod documents;
 mod file;
 mod history;
 mod inbox;
+mod items;
 mod job;
 mod ledger;
 mod overview;

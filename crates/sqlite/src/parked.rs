@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::inbox;
+use crate::items;
 use crate::job::Work;
 use crate::queue::{message_id, row_id};
 use crate::settle::gone;
@@ -111,6 +112,9 @@ fn expire_piece(work: &mut Work<'_>, now: i64, reason: &str) -> Result<u64, Trou
         .collect::<Result<Vec<(i64, bool, Lane)>, _>>()?;
     let mut count = 0;
     for (id, sent, lane) in expired {
+        if lane != Lane::Live {
+            items::give_up(work, id, reason)?;
+        }
         unpark(work.connection, id)?;
         let to = gone(work, id, if sent { Place::Delivered } else { Place::Skipped(reason) })?;
         work.changes.moved(lane, Place::Parked, to);

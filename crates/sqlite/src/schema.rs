@@ -10,7 +10,7 @@ use crate::trouble::Trouble;
 const APPLICATION_ID: i64 = 0x6963_6b6c;
 
 /// Step `n` turns a file of version `n` into one of version `n + 1`.
-pub(crate) const STEPS: &[&str] = &[VERSION_1];
+pub(crate) const STEPS: &[&str] = &[VERSION_1, VERSION_2];
 
 /// `messages` holds what never changes, the bytes above all, and is written once. Where a message is (queue, parked, dead) is
 /// a small row elsewhere, so claiming, deferring, parking and replaying never copy a body.
@@ -135,6 +135,35 @@ CREATE TABLE cache (
     expires INTEGER NOT NULL
 ) STRICT;
 CREATE INDEX cache_by_expiry ON cache (expires);
+";
+
+/// Books of items, for history and reconcile. A file of a busy import has a row an item, so an entry is small: `counts` and
+/// `message` are kept only while a later count may replace this one.
+const VERSION_2: &str = "
+CREATE TABLE item_books (
+    name      TEXT NOT NULL PRIMARY KEY,
+    items     INTEGER NOT NULL,
+    delivered INTEGER NOT NULL,
+    parked    INTEGER NOT NULL,
+    dead      INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE item_book_skipped (
+    book   TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    events INTEGER NOT NULL,
+    PRIMARY KEY (book, reason)
+) STRICT, WITHOUT ROWID;
+
+-- message: the parked or dead message that this entry is about.
+CREATE TABLE items (
+    book    TEXT NOT NULL,
+    entry   BLOB NOT NULL,
+    message INTEGER,
+    counts  TEXT,
+    PRIMARY KEY (book, entry)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX items_by_message ON items (message) WHERE message IS NOT NULL;
 ";
 
 const FORMAT_VERSION: &str = "SELECT value FROM meta WHERE name = 'format_version'";

@@ -7,18 +7,18 @@ use app::ports::{End, EventRecord, Fate, Lane, Parking, Progress, Settlement};
 use rusqlite::{OptionalExtension, Row, params};
 
 use crate::inbox;
+use crate::items;
 use crate::job::Work;
 use crate::queue::row_id;
 use crate::time::micros;
 use crate::totals::Place;
 use crate::trouble::Trouble;
 
-// All three leave a message alone whose claim is another one by now. The lane is not known here; the two are tried.
-const TAKE: &str =
-    "DELETE FROM queue WHERE lane IN (0, 1) AND id = ?1 AND claim = ?2 RETURNING lane, attempts, contact_tries, sent";
+// All three leave a message alone whose claim is another one by now. The lane is not known here; all are tried.
+const TAKE: &str = "DELETE FROM queue WHERE lane IN (0, 1, 2) AND id = ?1 AND claim = ?2 RETURNING lane, attempts, contact_tries, sent";
 const DEFER: &str = "
 UPDATE queue SET claim = NULL, visible_at = ?3, attempts = ?4, contact_tries = ?5, sent = ?6
-WHERE lane IN (0, 1) AND id = ?1 AND claim = ?2
+WHERE lane IN (0, 1, 2) AND id = ?1 AND claim = ?2
 RETURNING lane, attempts, contact_tries, sent";
 
 const DROP_MESSAGE: &str = "DELETE FROM messages WHERE id = ?1";
@@ -45,6 +45,10 @@ pub(crate) fn settle(work: &mut Work<'_>, settlement: &Settlement) -> Result<(),
     };
     for event in &settlement.events {
         record(work, id, event, held)?;
+    }
+    if let Some(item) = settlement.item.as_ref().filter(|_| held) {
+        let open = matches!(settlement.end, End::Parked(_) | End::Dead { .. });
+        items::count(work, item, id.filter(|_| open))?;
     }
     Ok(())
 }

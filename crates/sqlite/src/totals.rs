@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use app::ports::Lane;
+use app::ports::{EventCounts, Lane};
 use rusqlite::{Connection, params};
 
 use crate::trouble::Trouble;
@@ -55,6 +55,29 @@ pub(crate) struct Changes {
     last_delivery_at: Option<i64>,
     skipped: BTreeMap<String, i64>,
     metrics: BTreeMap<String, (i64, i64)>,
+    item_books: BTreeMap<String, BookChange>,
+}
+
+/// What calls change in one book of items.
+#[derive(Debug, Default)]
+struct BookChange {
+    items: i64,
+    delivered: i64,
+    parked: i64,
+    dead: i64,
+    skipped: BTreeMap<String, i64>,
+}
+
+impl BookChange {
+    fn add(&mut self, events: &EventCounts, sign: i64) {
+        let signed = |count: u64| i64::try_from(count).unwrap_or(i64::MAX) * sign;
+        self.delivered += signed(events.delivered);
+        self.parked += signed(events.parked);
+        self.dead += signed(events.dead);
+        for (reason, count) in &events.skipped {
+            *self.skipped.entry(reason.clone()).or_default() += signed(*count);
+        }
+    }
 }
 
 /// A place where a message is, or a fate that it has: one of the terms of the sum.
@@ -99,8 +122,8 @@ impl Changes {
             (Lane::Live, Place::Delivered) => self.delivered += count,
             (Lane::Live, Place::Skipped(reason)) => *self.skipped.entry(reason.to_owned()).or_default() += count,
             (Lane::History, Place::Queue) => self.history_depth += count,
-            // History has counters of its own, elsewhere; these are about webhook calls.
-            (Lane::History, _) => {}
+            // What we read ourselves has books of its own; these are about webhook calls.
+            (Lane::History | Lane::Reconcile, _) => {}
         }
     }
 
@@ -115,6 +138,16 @@ impl Changes {
             None => {
                 self.metrics.insert(metric.to_owned(), (1, at));
             }
+        }
+    }
+
+    /// An item got its entry in a book, in place of an earlier one where there was one.
+    pub(crate) fn item_counted(&mut self, book: &str, events: &EventCounts, instead_of: Option<&EventCounts>) {
+        let change = self.item_books.entry(book.to_owned()).or_default();
+        change.add(events, 1);
+        match instead_of {
+            Some(earlier) => change.add(earlier, -1),
+            None => change.items += 1,
         }
     }
 
@@ -134,6 +167,16 @@ impl Changes {
         for (metric, (count, at)) in other.metrics {
             let entry = self.metrics.entry(metric).or_insert((0, at));
             *entry = (entry.0 + count, entry.1.max(at));
+        }
+        for (book, change) in other.item_books {
+            let sum = self.item_books.entry(book).or_default();
+            sum.items += change.items;
+            sum.delivered += change.delivered;
+            sum.parked += change.parked;
+            sum.dead += change.dead;
+            for (reason, count) in change.skipped {
+                *sum.skipped.entry(reason).or_default() += count;
+            }
         }
     }
 
@@ -157,6 +200,12 @@ const SAVE_SKIPPED: &str = "INSERT INTO skipped (reason, messages) VALUES (?1, ?
     ON CONFLICT (reason) DO UPDATE SET messages = messages + excluded.messages";
 const SAVE_METRIC: &str = "INSERT INTO metrics (name, delivered, last_at) VALUES (?1, ?2, ?3)
     ON CONFLICT (name) DO UPDATE SET delivered = delivered + excluded.delivered, last_at = max(last_at, excluded.last_at)";
+
+const SAVE_BOOK: &str = "INSERT INTO item_books (name, items, delivered, parked, dead) VALUES (?1, ?2, ?3, ?4, ?5)
+    ON CONFLICT (name) DO UPDATE SET items = items + excluded.items, delivered = delivered + excluded.delivered,
+        parked = parked + excluded.parked, dead = dead + excluded.dead";
+const SAVE_BOOK_SKIPPED: &str = "INSERT INTO item_book_skipped (book, reason, events) VALUES (?1, ?2, ?3)
+    ON CONFLICT (book, reason) DO UPDATE SET events = events + excluded.events";
 
 /// Writes what a transaction changed, as its last act, so that rows and books become true in the same instant.
 pub(crate) fn save(
@@ -184,6 +233,13 @@ pub(crate) fn save(
     }
     for (metric, (count, at)) in &changes.metrics {
         connection.prepare_cached(SAVE_METRIC)?.execute(params![metric, count, at])?;
+    }
+    for (book, change) in &changes.item_books {
+        let BookChange { items, delivered, parked, dead, skipped } = change;
+        connection.prepare_cached(SAVE_BOOK)?.execute(params![book, items, delivered, parked, dead])?;
+        for (reason, count) in skipped.iter().filter(|(_, count)| **count != 0) {
+            connection.prepare_cached(SAVE_BOOK_SKIPPED)?.execute(params![book, reason, count])?;
+        }
     }
     Ok(())
 }

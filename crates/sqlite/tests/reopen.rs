@@ -38,6 +38,7 @@ async fn defer(store: &SqliteStore, claimed: &Claimed, seconds: i64) {
         receipt: claimed.receipt.clone(),
         end,
         events: Vec::new(),
+        item: None,
     };
     store.settle(vec![settlement]).await.expect("settle answers");
 }
@@ -82,8 +83,14 @@ async fn numbers_of_messages_are_never_given_twice() {
     let first = claim(&store).await.remove(0);
     store.claim_events(wish(&first)).await.expect("claim_events answer");
     let end = End::Skipped("no match".to_owned());
-    let settlement =
-        Settlement { keys: Vec::new(), id: first.id.clone(), receipt: first.receipt.clone(), end, events: Vec::new() };
+    let settlement = Settlement {
+        keys: Vec::new(),
+        id: first.id.clone(),
+        receipt: first.receipt.clone(),
+        end,
+        events: Vec::new(),
+        item: None,
+    };
     store.settle(vec![settlement]).await.expect("settle answers");
     drop(store);
 
@@ -200,6 +207,7 @@ async fn what_ended_leaves_no_personal_data_behind() {
         receipt: claimed.receipt,
         end,
         events: Vec::new(),
+        item: None,
     });
     store.settle(settlements.collect()).await.expect("settle answers");
     store.expire(START, "contact unknown").await.expect("expire answers");

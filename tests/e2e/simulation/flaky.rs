@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use app::fakes::MemoryStore;
 use app::ports::{
-    Accepted, Cache, Claim, ClaimOutcome, Claimed, Document, Documents, Inbox, Lane, Ledger, ParkedMessage,
-    ParkedMessages, Settlement, StoreError, StoreResult, WorkQueue,
+    Accepted, Books, Cache, Claim, ClaimOutcome, Claimed, Document, Documents, HistoryInbox, Inbox, ItemBook,
+    ItemBooks, ItemCount, Lane, Ledger, Overview, ParkedMessage, ParkedMessages, RecentEvent, Retention, Settlement,
+    StoreError, StoreResult, WorkQueue,
 };
-use domain::{ContactId, MessageId};
+use domain::{ContactId, KeyHash, MessageId};
 use jiff::Timestamp;
 
 /// What the next call of settle or claim_events meets.
@@ -72,6 +73,50 @@ impl Inbox for FlakyStore {
     }
 }
 
+impl HistoryInbox for FlakyStore {
+    async fn enqueue_history(&self, items: Vec<Accepted>) -> StoreResult<()> {
+        self.with_fault(self.inner.enqueue_history(items)).await
+    }
+
+    async fn enqueue_reconcile(&self, items: Vec<Accepted>) -> StoreResult<()> {
+        self.with_fault(self.inner.enqueue_reconcile(items)).await
+    }
+
+    async fn history_depth(&self) -> StoreResult<u64> {
+        self.inner.history_depth().await
+    }
+}
+
+impl ItemBooks for FlakyStore {
+    async fn count_items(&self, items: Vec<ItemCount>) -> StoreResult<()> {
+        self.with_fault(self.inner.count_items(items)).await
+    }
+
+    async fn item_book(&self, book: &str) -> StoreResult<ItemBook> {
+        pause().await;
+        self.inner.item_book(book).await
+    }
+
+    async fn forget_book(&self, book: &str) -> StoreResult<u64> {
+        pause().await;
+        self.inner.forget_book(book).await
+    }
+}
+
+impl Overview for FlakyStore {
+    async fn books(&self) -> StoreResult<Books> {
+        self.inner.books().await
+    }
+
+    async fn recent_events(&self, limit: usize) -> StoreResult<Vec<RecentEvent>> {
+        self.inner.recent_events(limit).await
+    }
+
+    async fn clean(&self, now: Timestamp, retention: Retention) -> StoreResult<u64> {
+        self.inner.clean(now, retention).await
+    }
+}
+
 impl WorkQueue for FlakyStore {
     async fn claim(&self, lane: Lane, max: usize, bytes: usize, hide: Duration) -> StoreResult<Vec<Claimed>> {
         let claimed = self.inner.claim(lane, max, bytes, hide).await;
@@ -92,6 +137,11 @@ impl Ledger for FlakyStore {
     async fn claim_events(&self, claims: Vec<Claim>) -> StoreResult<Vec<ClaimOutcome>> {
         self.with_fault(self.inner.claim_events(claims)).await
     }
+
+    async fn known_events(&self, keys: &[KeyHash]) -> StoreResult<Vec<bool>> {
+        pause().await;
+        self.inner.known_events(keys).await
+    }
 }
 
 impl Documents for FlakyStore {
@@ -100,8 +150,7 @@ impl Documents for FlakyStore {
     }
 
     async fn save(&self, name: &str, body: &str, expected: Option<u64>) -> StoreResult<bool> {
-        pause().await;
-        self.inner.save(name, body, expected).await
+        self.with_fault(self.inner.save(name, body, expected)).await
     }
 }
 

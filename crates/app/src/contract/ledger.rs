@@ -16,6 +16,7 @@ pub(super) async fn run_all<S: Store, T: PassTime>(laws: &Laws<impl AsyncFn() ->
     )
     .await;
     laws.hold("a_claim_outlives_deferral", a_claim_outlives_deferral).await;
+    laws.hold("known_events_are_those_of_the_ledger", known_events_are_those_of_the_ledger).await;
 }
 
 fn person(email: &str) -> Identity {
@@ -62,6 +63,17 @@ pub async fn a_sent_event_is_never_sent_again<S: Store, T: PassTime>(store: &S, 
     settle_with(store, &a, End::Delivered, vec![event("e1", "Created Ticket", Fate::Sent, time)]).await;
     assert_eq!(ask(store, vec![wish("e1", &a.id, "jane@example.com")]).await, [ClaimOutcome::SentByThis]);
     assert_eq!(ask(store, vec![wish("e1", &b.id, "other@example.com")]).await, [ClaimOutcome::Taken]);
+}
+
+/// Claimed or sent, whoever's: the reader of history need not queue it.
+pub async fn known_events_are_those_of_the_ledger<S: Store, T: PassTime>(store: &S, time: &T) {
+    let (a, _) = two_messages(store, time).await;
+    ask(store, vec![wish("e1", &a.id, "jane@example.com"), wish("e2", &a.id, "jane@example.com")]).await;
+    settle_with(store, &a, End::Delivered, vec![event("e1", "Created Ticket", Fate::Sent, time)]).await;
+    let keys: Vec<_> = ["e0", "e1", "e2", "e1"].into_iter().map(|name| key(name).hash()).collect();
+    let known = store.known_events(&keys).await.expect("known_events answers");
+    assert_eq!(known, [false, true, true, true]);
+    assert!(store.known_events(&[]).await.expect("known_events answers").is_empty());
 }
 
 /// A bulk request must not hold one key twice, not even for one message.

@@ -111,6 +111,7 @@ pub async fn a_receipt_is_good_once<S: Store, T: PassTime>(store: &S, time: &T) 
         receipt: Receipt("no receipt".to_owned()),
         end: End::Delivered,
         events: Vec::new(),
+        item: None,
     };
     store.settle(vec![nobody]).await.expect("settle answers");
     assert_eq!(books(store).await.delivered, 1);
@@ -139,6 +140,7 @@ pub async fn one_stale_settlement_does_not_stop_the_others<S: Store, T: PassTime
         receipt,
         end: End::Delivered,
         events: Vec::new(),
+        item: None,
     };
     let stale = settlement(0, Receipt("stale".to_owned()));
     let good = settlement(1, claimed[1].receipt.clone());

@@ -7,6 +7,7 @@ use std::time::Duration;
 use domain::activity::Activity;
 use domain::contact::Contact;
 use domain::delivery::EventFate;
+use domain::mapping::Origin;
 use domain::{ContactId, Identity, KeyHash, Skip};
 use jiff::Timestamp;
 
@@ -20,6 +21,8 @@ use crate::ports::{Claim, ClaimOutcome, Claimed, Clock, ConsumerStore, Intercom,
 pub(super) struct Work<'a> {
     /// Index of its message in the batch.
     pub(super) message: usize,
+    /// How it is sent: what the import found can only go as history.
+    pub(super) origin: Origin,
     pub(super) activity: Activity<'a>,
     pub(super) state: State,
 }
@@ -76,7 +79,7 @@ impl<S: ConsumerStore, I: Intercom, K: Klaviyo, C: Clock, J: Jitter> Consumer<S,
             Ok(ours) => ours,
             Err(until) => return self.defer_all(claimed, until),
         };
-        let calls: Vec<_> = claimed.iter().map(reading::read_call).collect();
+        let calls: Vec<_> = claimed.iter().map(reading::read_message).collect();
         let (mut plans, mut works) = reading::plan(&calls, &ours, &self.rules, self.deps.clock.now());
         self.note_contact_changes(&mut plans).await;
         drop_doubles_within_messages(&mut works);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use domain::contact::Contact;
 use domain::delivery::{EventFate, address_wait, unknown_wait};
-use domain::mapping::{identity_of, left_out};
+use domain::mapping::{Origin, identity_of, left_out};
 use domain::{ContactId, Skip};
 use futures_util::StreamExt;
 use futures_util::stream;
@@ -24,7 +24,7 @@ enum Person {
 }
 
 /// Where the cache keeps a contact.
-pub(super) fn cache_key(id: &ContactId) -> String {
+pub(crate) fn cache_key(id: &ContactId) -> String {
     format!("contact/{id}")
 }
 
@@ -49,6 +49,10 @@ impl<S: ConsumerStore, I: Intercom, K: Klaviyo, C: Clock, J: Jitter> Consumer<S,
             match people.get(&work.activity.contact) {
                 Some(Person::Known(contact)) => self.judge(work, contact, &directory, tries),
                 Some(Person::Failed(error)) => self.failed(work, error, progress.attempts),
+                // An old item's contact is not one that Intercom is about to show.
+                Some(Person::Unknown) | None if work.origin == Origin::History => {
+                    work.end(EventFate::Skipped(Skip::ContactGone));
+                }
                 Some(Person::Unknown) | None => match unknown_wait(tries) {
                     Some(wait) => work.wait(self.after(wait), WaitCause::Contact),
                     None => work.end(EventFate::Skipped(Skip::ContactGone)),
@@ -65,6 +69,10 @@ impl<S: ConsumerStore, I: Intercom, K: Klaviyo, C: Clock, J: Jitter> Consumer<S,
         if identity.is_known() {
             work.state = State::Ready(Box::new(Ready { contact: Arc::clone(contact), identity }));
             return;
+        }
+        if work.origin == Origin::History {
+            // The address that did not come in all that time does not come in a minute.
+            return work.end(EventFate::Skipped(Skip::NotIdentifiable));
         }
         match address_wait(tries) {
             Some(wait) => work.wait(self.after(wait), WaitCause::Contact),

@@ -3,13 +3,15 @@
 use domain::activity::{Context, Finding, from_notification};
 use domain::contact::Contact;
 use domain::delivery::EventFate;
-use domain::intercom::{Call, Unreadable, contact_of, read};
-use domain::{Rules, Skip, Verified};
+use domain::history::{self, Envelope};
+use domain::intercom::{Call, Item, Notification, Unreadable, contact_of, read};
+use domain::mapping::Origin;
+use domain::{KeyHash, Rules, SignatureScheme, Skip, Verified};
 use jiff::Timestamp;
 
 use super::batch::{State, Work};
 use super::workspace::Ours;
-use crate::ports::Claimed;
+use crate::ports::{Accepted, Claimed};
 
 /// What is decided about a message before any of its events is looked at.
 #[derive(Debug, Default)]
@@ -20,74 +22,134 @@ pub(super) struct MessagePlan {
     pub(super) fixed: Vec<EventFate>,
     /// From a `contact.*` topic.
     pub(super) changed_contact: Option<Box<Contact>>,
+    /// Of an item that we read ourselves: its book and entry.
+    pub(super) counted: Option<(String, KeyHash)>,
 }
 
 /// A message, read.
 pub(super) struct Read<'a> {
     verified: Verified<'a>,
-    call: Result<Call<'a>, Unreadable>,
+    message: Result<Message<'a>, Unreadable>,
 }
 
-/// Reads one message. The bytes were verified when they were accepted.
-pub(super) fn read_call(claimed: &Claimed) -> Read<'_> {
-    let verified = Verified::from_queue(claimed.accepted.scheme, &claimed.accepted.body);
-    Read { verified, call: read(verified) }
+enum Message<'a> {
+    /// From the webhook.
+    Call(Call<'a>),
+    /// From Intercom's REST API.
+    Item(Box<(Envelope, Result<Item<'a>, Unreadable>)>),
+}
+
+/// Reads one message. The bytes were verified when they were accepted, or read by ourselves.
+pub(super) fn read_message(claimed: &Claimed) -> Read<'_> {
+    let Accepted { scheme, body, .. } = &claimed.accepted;
+    let verified = Verified::from_queue(*scheme, body);
+    let message = match scheme {
+        SignatureScheme::Hub | SignatureScheme::Body => read(verified).map(Message::Call),
+        SignatureScheme::Rest => history::open(body).map(|opened| Message::Item(Box::new(opened))),
+    };
+    Read { verified, message }
+}
+
+/// What planning needs beside the messages.
+struct Planning<'p> {
+    ours: &'p Ours,
+    rules: &'p Rules,
+    now: Timestamp,
 }
 
 /// Plans every message, in order.
 pub(super) fn plan<'a>(
-    calls: &'a [Read<'a>],
+    reads: &'a [Read<'a>],
     ours: &Ours,
     rules: &Rules,
     now: Timestamp,
 ) -> (Vec<MessagePlan>, Vec<Work<'a>>) {
-    let mut plans = Vec::with_capacity(calls.len());
-    let mut works = Vec::with_capacity(calls.len());
-    for (message, read) in calls.iter().enumerate() {
+    let planning = Planning { ours, rules, now };
+    let mut plans = Vec::with_capacity(reads.len());
+    let mut works = Vec::with_capacity(reads.len());
+    for (message, read) in reads.iter().enumerate() {
         let mut plan = MessagePlan::default();
-        match &read.call {
+        match &read.message {
             Err(unreadable) => {
                 plan.topic = "(unreadable)".to_owned();
                 plan.fixed.push(EventFate::Dead(unreadable.to_string()));
             }
-            Ok(Call::HealthCheck) => decided(&mut plan, "health check", Skip::HealthCheck),
-            Ok(Call::Uninstall) => {
+            Ok(Message::Call(Call::HealthCheck)) => decided(&mut plan, "health check", Skip::HealthCheck),
+            Ok(Message::Call(Call::Uninstall)) => {
                 tracing::error!(
                     "the Intercom app was uninstalled: no notifications will come until it is installed again"
                 );
                 decided(&mut plan, "uninstall", Skip::Uninstall);
             }
-            Ok(Call::Notification(notification)) => {
-                let topic = notification.topic.get().unwrap_or_default();
-                plan.topic = topic.chars().take(80).collect();
-                let Some(app_id) = notification.app_id.get() else {
-                    plan.fixed.push(EventFate::Dead(Unreadable::Missing("app_id").to_string()));
-                    plans.push(plan);
-                    continue;
-                };
-                if topic != "ping" && matches!(ours, Ours::Known(known) if known.id.as_str() != app_id) {
-                    plan.fixed.push(EventFate::Skipped(Skip::OtherWorkspace));
-                    plans.push(plan);
-                    continue;
-                }
-                if topic.starts_with("contact.") {
-                    plan.changed_contact = contact_of(read.verified).map(Box::new);
-                }
-                let context = Context { workspace: app_id, rules, now };
-                for finding in from_notification(&context, notification) {
-                    match finding {
-                        Finding::Event(activity) => works.push(Work { message, activity, state: State::Open }),
-                        Finding::Skip(reason) => plan.fixed.push(EventFate::Skipped(reason)),
-                        Finding::Odd(missing) => {
-                            plan.fixed.push(EventFate::Dead(Unreadable::Missing(missing).to_string()));
-                        }
+            Ok(Message::Call(Call::Notification(notification))) => {
+                let findings = planning.notification(&mut plan, notification, read.verified);
+                take(message, Origin::Live, findings, &mut plan, &mut works);
+            }
+            Ok(Message::Item(opened)) => {
+                let (envelope, item) = opened.as_ref();
+                plan.topic = format!("{} read from Intercom", envelope.stream.as_str());
+                plan.counted = Some((envelope.book.clone(), envelope.entry_hash()));
+                match item {
+                    Ok(item) => {
+                        let findings = planning.item(envelope, item);
+                        take(message, envelope.scope.origin(), findings, &mut plan, &mut works);
                     }
+                    Err(unreadable) => plan.fixed.push(EventFate::Dead(unreadable.to_string())),
                 }
             }
         }
         plans.push(plan);
     }
     (plans, works)
+}
+
+impl Planning<'_> {
+    fn notification<'a>(
+        &self,
+        plan: &mut MessagePlan,
+        notification: &'a Notification<'a>,
+        verified: Verified<'_>,
+    ) -> Vec<Finding<'a>> {
+        let topic = notification.topic.get().unwrap_or_default();
+        plan.topic = topic.chars().take(80).collect();
+        let Some(app_id) = notification.app_id.get() else { return vec![Finding::Odd("app_id")] };
+        if topic != "ping" && self.is_foreign(app_id) {
+            return vec![Finding::Skip(Skip::OtherWorkspace)];
+        }
+        if topic.starts_with("contact.") {
+            plan.changed_contact = contact_of(verified).map(Box::new);
+        }
+        let context = Context { workspace: app_id, rules: self.rules, now: self.now };
+        from_notification(&context, notification)
+    }
+
+    fn item<'a>(&self, envelope: &Envelope, item: &'a Item<'a>) -> Vec<Finding<'a>> {
+        if self.is_foreign(&envelope.workspace) {
+            return vec![Finding::Skip(Skip::OtherWorkspace)];
+        }
+        let context = Context { workspace: &envelope.workspace, rules: self.rules, now: self.now };
+        history::findings(&context, envelope.stream, envelope.scope, item)
+    }
+
+    fn is_foreign(&self, workspace: &str) -> bool {
+        matches!(self.ours, Ours::Known(known) if known.id.as_str() != workspace)
+    }
+}
+
+fn take<'a>(
+    message: usize,
+    origin: Origin,
+    findings: Vec<Finding<'a>>,
+    plan: &mut MessagePlan,
+    works: &mut Vec<Work<'a>>,
+) {
+    for finding in findings {
+        match finding {
+            Finding::Event(activity) => works.push(Work { message, origin, activity, state: State::Open }),
+            Finding::Skip(reason) => plan.fixed.push(EventFate::Skipped(reason)),
+            Finding::Odd(missing) => plan.fixed.push(EventFate::Dead(Unreadable::Missing(missing).to_string())),
+        }
+    }
 }
 
 fn decided(plan: &mut MessagePlan, topic: &str, skip: Skip) {

@@ -85,14 +85,12 @@ impl<S: ConsumerStore, I: Intercom, K: Klaviyo, C: Clock, J: Jitter> Consumer<S,
             rules: &self.rules,
             directory: &directory,
             app_url: app_url(region),
-            origin: match lane {
-                Lane::Live => Origin::Live,
-                Lane::History => Origin::History,
-            },
+            // Each event's own is set where it is prepared.
+            origin: Origin::History,
         };
         let prepared: Vec<PreparedEvent> = ready.iter().filter_map(|index| prepare(&mapping, &works[*index])).collect();
         let room = self.deps.klaviyo.room();
-        let verdicts = match route(prepared.len(), lane == Lane::Live, room.single_now, room.bulk_now) {
+        let verdicts = match route(prepared.len(), lane != Lane::History, room.single_now, room.bulk_now) {
             Route::Singly => self.singly(&prepared, (0..prepared.len()).collect(), deadline).await,
             Route::Bulk => self.in_bulk(&prepared, deadline).await,
         };
@@ -261,7 +259,10 @@ impl<S: ConsumerStore, I: Intercom, K: Klaviyo, C: Clock, J: Jitter> Consumer<S,
 
 fn prepare(mapping: &Mapping<'_>, work: &Work<'_>) -> Option<PreparedEvent> {
     match &work.state {
-        State::Ready(ready) => Some(mapping.event(&work.activity, &ready.contact, &ready.identity)),
+        State::Ready(ready) => {
+            let mapping = Mapping { origin: work.origin, ..*mapping };
+            Some(mapping.event(&work.activity, &ready.contact, &ready.identity))
+        }
         _ => None,
     }
 }

@@ -10,8 +10,8 @@ use super::Consumer;
 use super::batch::{State, WaitCause, Waiting, Work};
 use super::reading::MessagePlan;
 use crate::ports::{
-    Claimed, Clock, ConsumerStore, End, EventRecord, Fate, Intercom, Jitter, Klaviyo, Parking, Settlement, StoreError,
-    StoreResult,
+    Claimed, Clock, ConsumerStore, End, EventCounts, EventRecord, Fate, Intercom, ItemCount, Jitter, Klaviyo, Parking,
+    Settlement, StoreError, StoreResult,
 };
 
 /// What a batch came to.
@@ -44,6 +44,7 @@ impl<S: ConsumerStore, I: Intercom, K: Klaviyo, C: Clock, J: Jitter> Consumer<S,
                 receipt: message.receipt.clone(),
                 end: End::Deferred { until, progress: message.progress },
                 events: Vec::new(),
+                item: None,
             })
             .collect();
         Outcome { settlements, finished: 0, paused_until: Some(until) }
@@ -62,7 +63,13 @@ impl<S: ConsumerStore, I: Intercom, K: Klaviyo, C: Clock, J: Jitter> Consumer<S,
         for ((message, plan), tally) in claimed.iter().zip(plans).zip(tallies) {
             let by_vendor = tally.waits.iter().filter(|wait| wait.cause == WaitCause::Vendor);
             vendor_waits.extend(by_vendor.map(|wait| wait.until));
-            let settlement = self.settlement(message, &plan.topic, tally, now);
+            let counts = plan.counted.map(|(book, entry)| ItemCount { book, entry, events: counts(&tally.fates) });
+            let mut settlement = self.settlement(message, &plan.topic, tally, now);
+            if let Some(item) = counts {
+                // Of a million items nobody reads one by one why they gave nothing: the books say how many.
+                settlement.events.retain(|event| !matches!(event.fate, Fate::Skipped(_)));
+                settlement.item = (!matches!(settlement.end, End::Deferred { .. })).then_some(item);
+            }
             finished += usize::from(!matches!(settlement.end, End::Deferred { .. }));
             settlements.push(settlement);
         }
@@ -143,7 +150,7 @@ impl<S: ConsumerStore, I: Intercom, K: Klaviyo, C: Clock, J: Jitter> Consumer<S,
             }
         };
         let (id, receipt) = (message.id.clone(), message.receipt.clone());
-        Settlement { id, receipt, end, events: tally.records, keys: tally.keys }
+        Settlement { id, receipt, end, events: tally.records, keys: tally.keys, item: None }
     }
 
     /// Writes the settlements, patiently: until they are written, what was sent is known to nobody but the ledger's claims.
@@ -170,6 +177,21 @@ impl<S: ConsumerStore, I: Intercom, K: Klaviyo, C: Clock, J: Jitter> Consumer<S,
             }
         }
     }
+}
+
+/// What became of an item's events, for its entry in the books.
+fn counts(fates: &[EventFate]) -> EventCounts {
+    let mut counts = EventCounts::default();
+    for fate in fates {
+        match fate {
+            EventFate::Sent | EventFate::SentBefore => counts.delivered += 1,
+            EventFate::Skipped(reason) => *counts.skipped.entry(reason.to_string()).or_default() += 1,
+            EventFate::Parked => counts.parked += 1,
+            EventFate::Dead(_) => counts.dead += 1,
+            EventFate::Waits => {}
+        }
+    }
+    counts
 }
 
 /// A message that never became an event, for the list of recent events.

@@ -3,11 +3,17 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use bytes::Bytes;
 use domain::contact::Contact;
+use domain::history::StreamName;
 use domain::{ContactId, WorkspaceId};
+use jiff::Timestamp;
 
 use super::yield_once;
-use crate::ports::{CallError, ContactLookup, Intercom, Names, Workspace};
+use crate::ports::{
+    CallError, ContactLookup, FoundItem, Intercom, IntercomSearch, Names, SearchBy, SearchPage, SearchQuery, Vendor,
+    Workspace,
+};
 
 /// Cheap to clone; clones are the same service.
 #[derive(Clone, Debug)]
@@ -22,6 +28,16 @@ struct State {
     names: Names,
     trouble: Option<CallError>,
     contact_calls: u64,
+    threads: Vec<Thread>,
+    searches: u64,
+    lose_searches: u64,
+}
+
+/// A conversation or ticket that search finds.
+#[derive(Debug)]
+struct Thread {
+    stream: StreamName,
+    item: FoundItem,
 }
 
 #[derive(Debug)]
@@ -34,8 +50,16 @@ impl FakeIntercom {
     /// An empty workspace.
     pub fn new(workspace: &str) -> Self {
         let workspace = Workspace { id: WorkspaceId::new(workspace), name: None, region: None };
-        let state =
-            State { workspace, contacts: HashMap::new(), names: Names::default(), trouble: None, contact_calls: 0 };
+        let state = State {
+            workspace,
+            contacts: HashMap::new(),
+            names: Names::default(),
+            trouble: None,
+            contact_calls: 0,
+            threads: Vec::new(),
+            searches: 0,
+            lose_searches: 0,
+        };
         Self { state: Arc::new(Mutex::new(state)) }
     }
 
@@ -76,6 +100,28 @@ impl FakeIntercom {
         self.lock().contact_calls
     }
 
+    /// Search finds this conversation or ticket from now on, in place of an earlier state of it.
+    pub fn put_thread(&self, stream: StreamName, item: FoundItem) {
+        let mut state = self.lock();
+        state.threads.retain(|thread| thread.stream != stream || thread.item.id != item.id);
+        state.threads.push(Thread { stream, item });
+    }
+
+    /// So many searches fail in a row, as pages that are too much for Intercom do.
+    pub fn lose_searches(&self, count: u64) {
+        self.lock().lose_searches += count;
+    }
+
+    /// Searches answer again.
+    pub fn heal_searches(&self) {
+        self.lock().lose_searches = 0;
+    }
+
+    /// How often a search was asked.
+    pub fn searches(&self) -> u64 {
+        self.lock().searches
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -95,6 +141,70 @@ impl FakeIntercom {
             }
         }
         Ok(ContactLookup::Unknown)
+    }
+}
+
+impl State {
+    fn search(&mut self, query: &SearchQuery) -> Result<SearchPage, CallError> {
+        self.searches += 1;
+        if let Some(trouble) = &self.trouble {
+            return Err(trouble.clone());
+        }
+        if self.lose_searches > 0 {
+            self.lose_searches -= 1;
+            let reason = "504".to_owned();
+            let until = Timestamp::MIN;
+            return Err(CallError::Unavailable { vendor: Vendor::Intercom, reason, counts: true, until });
+        }
+        let at = |item: &FoundItem| match query.by {
+            SearchBy::CreatedAt => item.created_at,
+            SearchBy::UpdatedAt => item.updated_at,
+        };
+        let mut found: Vec<&FoundItem> = self
+            .threads
+            .iter()
+            .filter(|thread| thread.stream == query.stream && query.span.contains(at(&thread.item)))
+            .map(|thread| &thread.item)
+            .collect();
+        found.sort_by_key(|item| (at(item), item.id.clone()));
+        let start: usize = query.cursor.as_ref().and_then(|cursor| cursor.parse().ok()).unwrap_or(0);
+        let items: Vec<FoundItem> =
+            found.iter().skip(start).take(query.per_page as usize).map(|item| (*item).clone()).collect();
+        let end = start + items.len();
+        let next = (end < found.len()).then(|| end.to_string());
+        Ok(SearchPage { bytes: 1_000 * items.len() as u64, total: found.len() as u64, items, next })
+    }
+}
+
+impl IntercomSearch for FakeIntercom {
+    async fn search(&self, query: &SearchQuery) -> Result<SearchPage, CallError> {
+        yield_once().await;
+        let page = self.lock().search(query);
+        yield_once().await;
+        page
+    }
+
+    async fn contacts(&self, ids: &[ContactId]) -> Result<Vec<Contact>, CallError> {
+        yield_once().await;
+        let state = self.lock();
+        if let Some(trouble) = &state.trouble {
+            return Err(trouble.clone());
+        }
+        let known = ids.iter().filter_map(|id| match state.contacts.get(id) {
+            Some(Entry::Known(contact)) => Some(contact.as_ref().clone()),
+            Some(Entry::MergedInto(_)) | None => None,
+        });
+        Ok(known.collect())
+    }
+
+    async fn conversation(&self, id: &str) -> Result<Option<Bytes>, CallError> {
+        yield_once().await;
+        let state = self.lock();
+        if let Some(trouble) = &state.trouble {
+            return Err(trouble.clone());
+        }
+        let found = state.threads.iter().find(|thread| thread.item.id == id);
+        Ok(found.map(|thread| thread.item.json.clone()))
     }
 }
 

@@ -38,6 +38,8 @@ pub struct Stored {
     pub profile: String,
     /// Whether it came in a bulk request.
     pub bulk: bool,
+    /// Whether it was marked as history, which sets off no flow.
+    pub backfill: bool,
 }
 
 /// What happens to one coming request.
@@ -142,6 +144,7 @@ impl State {
                     time: domain::mapping::rfc3339(event.time),
                     profile,
                     bulk,
+                    backfill: String::from_utf8_lossy(&event.single_body()).contains(r#""backfill":true"#),
                 });
             }
         }

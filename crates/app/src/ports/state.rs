@@ -9,6 +9,8 @@ use domain::{ContactId, Identity, KeyHash, MessageId, SignatureScheme};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::ItemCount;
+
 /// Why a store could not do what it was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -33,19 +35,22 @@ pub enum StoreError {
 /// Result of a storage port.
 pub type StoreResult<T> = Result<T, StoreError>;
 
-/// The two queues. Live traffic always goes first.
+/// The queues. Live traffic always goes first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Lane {
     /// Notifications from the webhook.
     Live,
-    /// Events found by the history import.
+    /// Items found by the history import.
     History,
+    /// Items found by reconcile: their events are live, but they are none of the six counters' messages. A store with few queues
+    /// may serve them with [`Lane::Live`]'s, where [`Accepted::scheme`] tells them apart.
+    Reconcile,
 }
 
 /// A webhook call whose signature was right, as the queue keeps it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Accepted {
-    /// Which of Intercom's two signatures it carried: topics carry one, lifecycle calls the other.
+    /// Which of Intercom's two signatures it carried: topics carry one, lifecycle calls the other. What we read ourselves has none.
     pub scheme: SignatureScheme,
     /// When the webhook accepted it.
     pub received_at: Timestamp,
@@ -67,6 +72,9 @@ pub trait HistoryInbox: Send + Sync {
     /// Puts items on the history queue, visible at once; all of them or none. Durable when it returns: only then may the
     /// checkpoint move on. They never touch the six counters, whatever becomes of them.
     fn enqueue_history(&self, items: Vec<Accepted>) -> impl Future<Output = StoreResult<()>> + Send;
+
+    /// Puts items that reconcile found on [`Lane::Reconcile`], by the same law.
+    fn enqueue_reconcile(&self, items: Vec<Accepted>) -> impl Future<Output = StoreResult<()>> + Send;
 
     /// How many are on the history queue, claimed ones included: the import waits when it is deep.
     fn history_depth(&self) -> impl Future<Output = StoreResult<u64>> + Send;
@@ -135,6 +143,9 @@ pub struct Settlement {
     /// The keys of all its events that were looked at, those that wait included: a queue that delivers at least once finds out by
     /// them whether an earlier delivery of the message has ended.
     pub keys: Vec<KeyHash>,
+    /// For an item of history or reconcile that reached its end: its entry in the books, written with the rest. It is ignored where
+    /// the receipt is stale. What is discarded, expires or is settled again later replaces what it left open.
+    pub item: Option<ItemCount>,
 }
 
 /// Where a message goes. All but [`End::Deferred`] take it off the queue and count it under exactly one fate.
@@ -243,6 +254,9 @@ pub trait Ledger: Send + Sync {
     /// Claims events before they are sent. Durable when it returns: if we die after the send, the next try finds the
     /// identifiers it was sent with. One outcome for each claim, in order; of two claims of one key the first wins.
     fn claim_events(&self, claims: Vec<Claim>) -> impl Future<Output = StoreResult<Vec<ClaimOutcome>>> + Send;
+
+    /// Whether each event is in the ledger, claimed or sent: somebody has it or will send it. A look, which promises nothing.
+    fn known_events(&self, keys: &[KeyHash]) -> impl Future<Output = StoreResult<Vec<bool>>> + Send;
 }
 
 /// A small versioned text under a fixed name: limits told by a vendor, the workspace, a checkpoint.

@@ -68,6 +68,31 @@ pub const KEYS: &[Key] = &[
         |s, v| put(&mut s.history_days, number(v, 36_500).map(|days| u32::try_from(days).ok().filter(|d| *d > 0))),
     ),
     key(
+        "history_share",
+        "number from 0.1 to 1",
+        "0.8",
+        "How much of Intercom's quota the import and reconcile may use up; the rest is left to others.",
+        |s, v| {
+            put(
+                &mut s.history_share,
+                v.as_f64().filter(|n| (0.1..=1.0).contains(n)).map(|n| (n * 100.0).round() as u32),
+            )
+        },
+    ),
+    key(
+        "history_metrics.replied_to_conversation",
+        SWITCH,
+        OFF,
+        "History has replies to conversations too; costs a call for each conversation.",
+        |s, v| history_metric(s, v, Metric::RepliedToConversation),
+    ),
+    key("history_metrics.replied_to_ticket", SWITCH, OFF, "History has replies to tickets too.", |s, v| {
+        history_metric(s, v, Metric::RepliedToTicket)
+    }),
+    key("history_metrics.marked_ticket_on_hold", SWITCH, OFF, "History has tickets on hold too.", |s, v| {
+        history_metric(s, v, Metric::MarkedTicketOnHold)
+    }),
+    key(
         "message_text_max_chars",
         "whole number from 0 to 8000",
         "0",
@@ -247,6 +272,15 @@ fn metric(settings: &mut Settings, value: &Value, metric: Metric) -> Option<()> 
         settings.rules.metrics.insert(metric);
     } else {
         settings.rules.metrics.remove(&metric);
+    }
+    Some(())
+}
+
+fn history_metric(settings: &mut Settings, value: &Value, metric: Metric) -> Option<()> {
+    if value.as_bool()? {
+        settings.rules.history_metrics.insert(metric);
+    } else {
+        settings.rules.history_metrics.remove(&metric);
     }
     Some(())
 }

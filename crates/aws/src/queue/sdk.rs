@@ -31,7 +31,7 @@ impl SdkQueues {
 
     fn url(&self, lane: Lane) -> &str {
         match lane {
-            Lane::Live => &self.live,
+            Lane::Live | Lane::Reconcile => &self.live,
             Lane::History => &self.history,
         }
     }

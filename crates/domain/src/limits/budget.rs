@@ -142,6 +142,13 @@ impl Budget {
         own.min().unwrap_or(0).min(self.left_by_vendor(now).unwrap_or(u32::MAX))
     }
 
+    /// Whether what is left of the last window is for others than those who may use up `percent` of it.
+    pub(super) fn is_reserved(&self, percent: u32, now: Timestamp) -> bool {
+        let last = self.windows.len() - 1;
+        let reserve = u64::from(self.windows[last].most) * u64::from(100 - percent.min(100)) / 100;
+        self.known && u64::from(self.room(now)) <= reserve
+    }
+
     /// Why none may go now, if so.
     pub(super) fn pause(&self, now: Timestamp) -> Option<Pause> {
         if self.room(now) > 0 {

@@ -39,7 +39,9 @@ pub fn read<'a>(endpoint: Endpoint, header: impl Fn(&str) -> Option<&'a str>, no
         Endpoint::KlaviyoBulk => klaviyo(header, 10),
         Endpoint::KlaviyoProfiles => klaviyo(header, 75),
         Endpoint::KlaviyoReads => klaviyo(header, 1),
-        Endpoint::IntercomMe | Endpoint::IntercomContacts | Endpoint::IntercomOther => intercom(header, now),
+        Endpoint::IntercomMe | Endpoint::IntercomContacts | Endpoint::IntercomSearch | Endpoint::IntercomOther => {
+            intercom(header, now)
+        }
     }
 }
 

@@ -1,5 +1,8 @@
 //! History, reconcile and chores as a Lambda function behind a schedule.
 
+// One future holds a whole tick, down to the single page.
+#![recursion_limit = "256"]
+
 use aws::secrets::{Secrets, SecretsManager};
 use clients::time::SystemClock;
 use lambda_runtime::{Error, LambdaEvent, run, service_fn};
@@ -17,5 +20,8 @@ async fn main() -> Result<(), Error> {
     let secrets = Secrets::new(SecretsManager::connect().await, text(SECRET_ARN), text)?;
     let keys = KeyRing::new(secrets, &configuration, store.clone());
     let backfill = Backfill::new(store, keys, &configuration);
-    run(service_fn(async |_: LambdaEvent<IgnoredAny>| backfill.tick().await.map_err(Error::from))).await
+    run(service_fn(async |event: LambdaEvent<IgnoredAny>| {
+        backfill.tick(event.context.deadline()).await.map_err(Error::from)
+    }))
+    .await
 }

@@ -1,5 +1,8 @@
 //! The console as a Lambda function behind a function URL.
 
+// One future holds a whole plan, down to the single page.
+#![recursion_limit = "256"]
+
 use std::sync::Arc;
 
 use aws::secrets::{Secrets, SecretsManager};
@@ -7,6 +10,7 @@ use clients::time::SystemClock;
 use lambda_http::{Error, Request, run, service_fn};
 use lambdas::configuration::{Configuration, SECRET_ARN};
 use lambdas::console::ConsoleFunction;
+use lambdas::keys::KeyRing;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
@@ -14,8 +18,9 @@ async fn main() -> Result<(), Error> {
     lambdas::log::start(text);
     let configuration = Configuration::read(|name| std::env::var_os(name))?;
     let store = aws::connect(&configuration.aws, SystemClock).await;
-    let secrets = Secrets::new(SecretsManager::connect().await, text(SECRET_ARN), text)?;
-    let console = Arc::new(ConsoleFunction::start(store, secrets).await?);
+    let secrets = || async { Secrets::new(SecretsManager::connect().await, text(SECRET_ARN), text) };
+    let keys = KeyRing::new(secrets().await?, &configuration, store.clone());
+    let console = Arc::new(ConsoleFunction::start(store, secrets().await?, keys, &configuration).await?);
     run(service_fn(move |request: Request| {
         let console = Arc::clone(&console);
         async move { console.answer(request).await.map_err(Error::from) }

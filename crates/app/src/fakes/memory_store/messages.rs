@@ -7,6 +7,7 @@ use jiff::Timestamp;
 
 use super::MemoryStore;
 use super::books::record;
+use super::items;
 use super::state::{Move, Place, State, message_id, number};
 use crate::fakes::manual_clock::later;
 use crate::ports::{
@@ -31,6 +32,15 @@ impl HistoryInbox for MemoryStore {
         let mut state = self.lock();
         for item in items {
             state.insert(Lane::History, item, now);
+        }
+        Ok(())
+    }
+
+    async fn enqueue_reconcile(&self, items: Vec<Accepted>) -> StoreResult<()> {
+        let now = self.now();
+        let mut state = self.lock();
+        for item in items {
+            state.insert(Lane::Reconcile, item, now);
         }
         Ok(())
     }
@@ -76,6 +86,10 @@ impl WorkQueue for MemoryStore {
         let mut state = self.lock();
         for settlement in settlements {
             let held = end(&mut state, &settlement, now);
+            if let Some(item) = settlement.item.as_ref().filter(|_| held) {
+                let open = matches!(settlement.end, End::Parked(_) | End::Dead { .. });
+                items::count(&mut state, item, open.then_some(number(settlement.id.as_str())));
+            }
             for event in settlement.events {
                 record(&mut state, &settlement.id, event, held);
             }
@@ -156,6 +170,7 @@ impl ParkedMessages for MemoryStore {
             .map(|(id, parking, _)| (id, parking.progress.sent))
             .collect();
         for (id, sent) in &expired {
+            items::give_up(&mut state, *id, reason);
             state.move_message(*id, if *sent { Move::Delivered } else { Move::Skipped(reason.to_owned()) });
         }
         Ok(expired.len() as u64)
@@ -201,6 +216,7 @@ impl DeadLetters for MemoryStore {
         if dead(&state, id).is_none() {
             return Ok(false);
         }
+        items::give_up(&mut state, number(id), "discarded");
         state.move_message(number(id), Move::Skipped("discarded".to_owned()));
         Ok(true)
     }

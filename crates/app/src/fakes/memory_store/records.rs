@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::collections::hash_map::Entry as Slot;
 
+use domain::KeyHash;
 use jiff::Timestamp;
 
 use super::MemoryStore;
@@ -23,6 +24,11 @@ impl Ledger for MemoryStore {
             outcome
         };
         Ok(claims.into_iter().map(outcome).collect())
+    }
+
+    async fn known_events(&self, keys: &[KeyHash]) -> StoreResult<Vec<bool>> {
+        let state = self.lock();
+        Ok(keys.iter().map(|key| state.ledger.contains_key(key)).collect())
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use domain::{Identity, KeyHash, MessageId};
 use jiff::Timestamp;
 
-use crate::ports::{Accepted, Books, Document, Lane, Parking, Progress, RecentEvent};
+use crate::ports::{Accepted, Books, Document, EventCounts, ItemBook, Lane, Parking, Progress, RecentEvent};
 
 #[derive(Default)]
 pub(super) struct State {
@@ -15,6 +15,7 @@ pub(super) struct State {
     /// Indexes over `messages`, so that a simulation with a long queue stays fast.
     live: BTreeSet<(Timestamp, u64)>,
     history: BTreeSet<(Timestamp, u64)>,
+    reconcile: BTreeSet<(Timestamp, u64)>,
     parked: BTreeSet<u64>,
     /// The six counters and the metrics; `oldest_in_flight` is found when asked.
     pub(super) books: Books,
@@ -22,6 +23,11 @@ pub(super) struct State {
     pub(super) documents: HashMap<String, Document>,
     pub(super) cache: HashMap<String, (String, Timestamp)>,
     pub(super) recent: Vec<RecentEvent>,
+    pub(super) item_books: HashMap<String, ItemBook>,
+    /// Entries of the books, with what they left open.
+    pub(super) items: HashMap<(String, KeyHash), Option<EventCounts>>,
+    /// Which entry a parked or dead message has.
+    pub(super) open_items: HashMap<u64, (String, KeyHash)>,
 }
 
 pub(super) struct Message {
@@ -85,7 +91,11 @@ impl State {
     fn book(&mut self, lane: Lane, id: u64, place: &Place, comes: bool) {
         match place {
             Place::Queue { visible_at, .. } => {
-                let order = if lane == Lane::Live { &mut self.live } else { &mut self.history };
+                let order = match lane {
+                    Lane::Live => &mut self.live,
+                    Lane::History => &mut self.history,
+                    Lane::Reconcile => &mut self.reconcile,
+                };
                 if comes {
                     order.insert((*visible_at, id))
                 } else {
@@ -101,7 +111,7 @@ impl State {
             }
             Place::Dead { .. } => {}
         }
-        if lane == Lane::History {
+        if lane != Lane::Live {
             return;
         }
         let counter = match place {
@@ -114,7 +124,11 @@ impl State {
 
     /// The queue of a lane, in the order in which it is served.
     pub(super) fn order(&self, lane: Lane) -> &BTreeSet<(Timestamp, u64)> {
-        if lane == Lane::Live { &self.live } else { &self.history }
+        match lane {
+            Lane::Live => &self.live,
+            Lane::History => &self.history,
+            Lane::Reconcile => &self.reconcile,
+        }
     }
 
     /// Those that wait for a contact.

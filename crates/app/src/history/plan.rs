@@ -1,0 +1,150 @@
+//! What an import would cost, before anything is sent. Counts are Intercom's own; the rest is concluded from a sample.
+
+use std::collections::BTreeSet;
+
+use domain::ContactId;
+use domain::activity::{Context, Finding};
+use domain::history::{Scope, Span, StreamName, findings};
+use domain::intercom::read_rest;
+use domain::mapping::identity_of;
+use serde::Serialize;
+
+use super::{HistoryStore, Importer};
+use crate::ports::{CallError, Clock, Intercom, IntercomSearch, SearchBy, SearchQuery};
+
+/// An estimate of an import that would start now.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Plan {
+    /// Conversations and tickets.
+    pub streams: Vec<StreamPlan>,
+    /// Items there are.
+    pub items: u64,
+    /// Events that would be sent, were none of them in Klaviyo.
+    pub events: u64,
+    /// Contacts that they belong to.
+    pub contacts: u64,
+    /// Those with an address or phone number: profiles that Klaviyo gets or has.
+    pub profiles: u64,
+    /// Those with an e-mail address: Klaviyo bills each that it did not have before. Which those are is not asked.
+    pub billable_profiles_at_most: u64,
+    /// Calls to Intercom.
+    pub calls: u64,
+    /// Minutes at the vendors' documented limits; a slow Intercom takes longer.
+    pub minutes: u64,
+    /// What it adds to an AWS bill, in US dollars, at $1.60 for a million events.
+    pub dollars_on_aws: f64,
+    /// How many items the estimate was concluded from.
+    pub sampled: u64,
+}
+
+/// One stream of a [`Plan`].
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct StreamPlan {
+    /// `conversations` or `tickets`.
+    pub name: &'static str,
+    /// Intercom's own count.
+    pub items: u64,
+    /// Events that they hold.
+    pub events: u64,
+    /// Why there are none, if Intercom does not let us look.
+    pub note: Option<String>,
+}
+
+/// Pages that a stream's sample takes, spread over its range.
+const SAMPLES: i64 = 4;
+
+/// Requests to Intercom in a minute, of which the import takes four fifths; events that Klaviyo takes in a minute.
+const CALLS_A_MINUTE: u64 = 8_000;
+const EVENTS_A_MINUTE: u64 = 150_000;
+
+/// What the sample of one stream held.
+#[derive(Default)]
+struct Sample {
+    items: u64,
+    events: u64,
+    contacts: BTreeSet<ContactId>,
+}
+
+impl<S: HistoryStore, I: Intercom + IntercomSearch, C: Clock> Importer<S, I, C> {
+    /// Counts, samples and estimates. Sends nothing, queues nothing, and needs no started import.
+    pub async fn plan(&self) -> Result<Plan, CallError> {
+        let now = self.now();
+        let oldest = self.options.days.map_or(0, |days| now - i64::from(days) * 86_400);
+        let workspace = self.workspace().await?;
+        let mut plan = Plan::default();
+        for name in StreamName::ALL {
+            let mut stream = StreamPlan { name: name.as_str(), ..StreamPlan::default() };
+            match self.sample(name, Span::new(oldest, now), workspace.id.as_str()).await {
+                Ok((items, sample)) => {
+                    stream.items = items;
+                    stream.events = scaled(sample.events, items, sample.items);
+                    self.add(&mut plan, name, items, sample).await?;
+                }
+                Err(CallError::Forbidden { what, .. }) => {
+                    stream.note = Some(format!("Intercom does not let us read {what}"))
+                }
+                Err(error) => return Err(error),
+            }
+            plan.items += stream.items;
+            plan.events += stream.events;
+            plan.streams.push(stream);
+        }
+        plan.minutes = (plan.calls.div_ceil(CALLS_A_MINUTE)).max(plan.events.div_ceil(EVENTS_A_MINUTE));
+        plan.dollars_on_aws = (plan.events as f64 * 1.60 / 1_000_000.0 * 100.0).ceil() / 100.0;
+        Ok(plan)
+    }
+
+    async fn add(&self, plan: &mut Plan, name: StreamName, items: u64, sample: Sample) -> Result<(), CallError> {
+        let ids: Vec<ContactId> = sample.contacts.iter().take(100).cloned().collect();
+        let people = if ids.is_empty() { Vec::new() } else { self.intercom.contacts(&ids).await? };
+        let identified = people.iter().filter(|contact| identity_of(contact, &self.rules).is_known()).count() as u64;
+        let with_email =
+            people.iter().filter(|contact| identity_of(contact, &self.rules).email.is_some()).count() as u64;
+        let contacts = scaled(sample.contacts.len() as u64, items, sample.items);
+        plan.sampled += sample.items;
+        plan.contacts += contacts;
+        plan.profiles += scaled(identified, contacts, ids.len() as u64);
+        plan.billable_profiles_at_most += scaled(with_email, contacts, ids.len() as u64);
+        // Windows are filled to three fifths on average.
+        let replies = name == StreamName::Conversations
+            && self.rules.history_metrics.contains(&domain::Metric::RepliedToConversation);
+        plan.calls += (items * 5).div_ceil(u64::from(name.full_page()) * 3) + contacts.div_ceil(100);
+        plan.calls += if replies { items } else { 0 };
+        Ok(())
+    }
+
+    async fn sample(&self, name: StreamName, range: Span, workspace: &str) -> Result<(u64, Sample), CallError> {
+        let query =
+            |span, per_page| SearchQuery { stream: name, by: SearchBy::CreatedAt, span, per_page, cursor: None };
+        let first = self.intercom.search(&query(range, 1)).await?;
+        let mut sample = Sample::default();
+        // Ascending order is asked for, so the first item is the oldest; where it is not, the sample is less even.
+        let oldest = first.items.first().map_or(range.from, |item| item.created_at).max(range.from);
+        let step = ((range.to - oldest) / SAMPLES).max(1);
+        for part in 0..SAMPLES {
+            let span = Span::new(oldest + part * step, (oldest + (part + 1) * step).min(range.to));
+            if first.total == 0 || span.is_empty() {
+                break;
+            }
+            let page = self.intercom.search(&query(span, name.full_page())).await?;
+            let context = Context { workspace, rules: &self.rules, now: self.clock.now() };
+            for item in &page.items {
+                sample.items += 1;
+                let Ok(read) = read_rest(&item.json) else { continue };
+                for finding in findings(&context, name, Scope::History { bound: range.to }, &read) {
+                    if let Finding::Event(event) = finding {
+                        sample.events += 1;
+                        sample.contacts.insert(event.contact);
+                    }
+                }
+            }
+        }
+        Ok((first.total, sample))
+    }
+}
+
+/// `count` of `sampled`, for `all`.
+fn scaled(count: u64, all: u64, sampled: u64) -> u64 {
+    let scaled = u128::from(count) * u128::from(all) / u128::from(sampled.max(1));
+    u64::try_from(scaled).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,113 @@
+//! Whether everything that Intercom counts is accounted for, at any time.
+
+use domain::history::{Difference, Span, StreamName, history_book};
+use futures_util::StreamExt;
+use futures_util::stream;
+use serde::Serialize;
+
+use super::{HistoryStore, Importer, checkpoints};
+use crate::ports::{CallError, Clock, Intercom, IntercomSearch, SearchBy, SearchQuery, StoreError};
+
+/// What a verification found.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Verification {
+    /// Whether nothing differs and every item that was read has a fate.
+    pub complete: bool,
+    /// Conversations and tickets.
+    pub streams: Vec<VerifiedStream>,
+}
+
+/// One stream of a [`Verification`].
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct VerifiedStream {
+    /// `conversations` or `tickets`.
+    pub name: &'static str,
+    /// Items that were read.
+    pub read: u64,
+    /// Items whose events all have a fate.
+    pub with_fate: u64,
+    /// Stretches of time for which Intercom now counts other items than were read: deleted since, or appeared with an old date.
+    /// `restart` reads them again.
+    pub differing: Vec<VerifiedStretch>,
+    /// Windows that differed twice while they were read.
+    pub unread: Vec<VerifiedStretch>,
+}
+
+/// A stretch of time that differs. Unix seconds, the end excluded.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct VerifiedStretch {
+    /// Its first second.
+    pub from: i64,
+    /// The second after its last.
+    pub to: i64,
+    /// Items that Intercom counts.
+    pub intercom: u64,
+    /// Items that were read.
+    pub accounted: u64,
+}
+
+/// Why there is no verification.
+#[derive(Debug, thiserror::Error)]
+pub enum VerifyError {
+    /// Intercom cannot be asked.
+    #[error(transparent)]
+    Call(#[from] CallError),
+    /// The state cannot be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Counts asked for at the same time.
+const AT_ONCE: usize = 4;
+
+impl<S: HistoryStore, I: Intercom + IntercomSearch, C: Clock> Importer<S, I, C> {
+    /// Asks Intercom for its count of every stretch that was read: a call for each 30 days.
+    pub async fn verify(&self) -> Result<Verification, VerifyError> {
+        let (checkpoint, _) = checkpoints::load(&self.store).await?;
+        let mut streams = Vec::new();
+        for name in StreamName::ALL {
+            let stream = checkpoint.stream(name);
+            let book = self.store.item_book(&history_book(checkpoint.run, name)).await?;
+            let stretches: Vec<(Span, u64)> = if stream.skipped { Vec::new() } else { stream.counted().collect() };
+            let answers: Vec<Result<Option<VerifiedStretch>, CallError>> = stream::iter(stretches)
+                .map(|(span, accounted)| {
+                    let span = Span::new(span.from.max(checkpoint.range.from), span.to.min(checkpoint.range.to));
+                    self.compare(name, span, accounted)
+                })
+                .buffered(AT_ONCE)
+                .collect()
+                .await;
+            let differing = answers.into_iter().filter_map(Result::transpose).collect::<Result<Vec<_>, _>>()?;
+            let unread = stream.differences.iter().map(stretch).collect();
+            streams.push(VerifiedStream {
+                name: name.as_str(),
+                read: stream.read(),
+                with_fate: book.items,
+                differing,
+                unread,
+            });
+        }
+        let fine = |stream: &VerifiedStream| {
+            stream.differing.is_empty() && stream.unread.is_empty() && stream.with_fate >= stream.read
+        };
+        let read = StreamName::ALL.into_iter().all(|name| checkpoint.stream(name).is_read());
+        Ok(Verification { complete: checkpoint.run > 0 && read && streams.iter().all(fine), streams })
+    }
+
+    async fn compare(
+        &self,
+        name: StreamName,
+        span: Span,
+        accounted: u64,
+    ) -> Result<Option<VerifiedStretch>, CallError> {
+        let query = SearchQuery { stream: name, by: SearchBy::CreatedAt, span, per_page: 1, cursor: None };
+        let intercom = self.intercom.search(&query).await?.total;
+        let Span { from, to } = span;
+        Ok((intercom != accounted).then_some(VerifiedStretch { from, to, intercom, accounted }))
+    }
+}
+
+fn stretch(difference: &Difference) -> VerifiedStretch {
+    let Difference { span, total, given } = *difference;
+    VerifiedStretch { from: span.from, to: span.to, intercom: total, accounted: given }
+}

@@ -1,8 +1,7 @@
-//! Batches of which a part fails, and a consumer that dies.
+//! Batches of which a part fails.
 
 use std::time::Duration;
 
-use sandbox::{Fault, FaultKind, Matcher};
 use serde_json::json;
 use tests::wait::until;
 

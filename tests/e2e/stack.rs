@@ -1,6 +1,6 @@
 //! The scenarios of the pipeline once more, on AWS: the same files as in `main.rs`, around the deployed stack.
 //!
-//! Left out, with the reason: `start_up`, `commands`, `killed` and `memory` are about the process on one machine (`stack_only` and
+//! Left out, with the reason: `start_up`, `commands`, `killed` and `memory` are about the process on one machine (`only` and
 //! the adapter's simulation have their counterparts); `bad_input::greedy` about a server of our own, which Lambda takes the place
 //! of; `bad_days::store` about SQLite's file; `backlog` about bulk requests, which need more than the ten messages that the emulator
 //! hands over at a time.
@@ -16,6 +16,7 @@ mod bad_input {
 }
 #[path = "support/gateway.rs"]
 mod gateway;
+mod only;
 mod pipeline;
 #[path = "support/stack.rs"]
 mod product;

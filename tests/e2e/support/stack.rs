@@ -113,7 +113,21 @@ impl Product {
         });
     }
 
-    fn stack(&self) -> Stack<'_> {
+    /// The deployed stack, for what only it can show.
+    pub(crate) fn stack(&self) -> Stack<'_> {
         self.emulator.stack(STACK)
+    }
+
+    /// The AWS around it.
+    pub(crate) fn emulator(&self) -> &Emulator {
+        &self.emulator
+    }
+
+    /// Puts a new version of the secret, as who rotates keys does: the variables as they are set now, but those named.
+    pub(crate) fn put_secret_without(&self, names: &[&str]) {
+        let mut values = self.secrets();
+        values.as_object_mut().expect("an object").retain(|name, _| !names.contains(&name.as_str()));
+        let input = json!({"SecretId": self.secret, "SecretString": values.to_string()});
+        self.emulator.call("secretsmanager.PutSecretValue", &input);
     }
 }

@@ -1,0 +1,72 @@
+//! What operators and accidents do to a stack.
+
+use std::net::TcpListener;
+
+use serde_json::{Value, json};
+use tests::emulator::Emulator;
+
+use crate::support::{SOON, World};
+
+/// Whether the consumer is handed messages; what an operator switches off to look at a queue.
+pub(super) fn consume(world: &World, enabled: bool) {
+    let (stack, emulator) = (world.product.stack(), world.product.emulator());
+    let consumer = stack.output("ConsumerFunctionName");
+    let path = format!("/2015-03-31/event-source-mappings/?FunctionName={consumer}");
+    let mappings = lambda(emulator, "GET", &path, None);
+    let mappings = mappings["EventSourceMappings"].as_array().expect("a list");
+    assert_eq!(mappings.len(), 2, "one for each queue");
+    for mapping in mappings {
+        let path = format!("/2015-03-31/event-source-mappings/{}", mapping["UUID"].as_str().expect("an id"));
+        lambda(emulator, "PUT", &path, Some(&json!({ "Enabled": enabled })));
+    }
+}
+
+/// Sets or, with `None`, removes a variable of the function whose name is in the output `function`.
+pub(super) fn set_variable(world: &World, function: &str, name: &str, value: Option<&str>) {
+    let (stack, emulator) = (world.product.stack(), world.product.emulator());
+    let path = format!("/2015-03-31/functions/{}/configuration", stack.output(function));
+    let mut variables = lambda(emulator, "GET", &path, None)["Environment"]["Variables"].clone();
+    let known = variables.as_object_mut().expect("variables");
+    match value {
+        Some(value) => drop(known.insert(name.to_owned(), json!(value))),
+        None => drop(known.remove(name)),
+    }
+    lambda(emulator, "PUT", &path, Some(&json!({ "Environment": { "Variables": variables } })));
+}
+
+fn lambda(emulator: &Emulator, method: &str, path: &str, body: Option<&Value>) -> Value {
+    let body = body.map(Value::to_string).unwrap_or_default();
+    let answer = emulator.request(method, path, &[("content-type", "application/json")], body.as_bytes());
+    assert!(matches!(answer.status, 200 | 202), "{method} {path}: {} {}", answer.status, answer.text());
+    answer.json()
+}
+
+/// The address of somebody who takes connections and never answers, until the test's process ends.
+pub(super) fn silent_server() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = listener.local_addr().expect("its number");
+    std::thread::spawn(move || listener.incoming().flatten().collect::<Vec<_>>());
+    format!("http://{address}")
+}
+
+/// Puts a message on the live queue that the webhook did not put there. `version` is the attribute by which ours are known.
+pub(super) fn put_on_queue(world: &World, body: &str, version: Option<u32>) {
+    let attribute = |text: &str| json!({ "DataType": "String", "StringValue": text });
+    let attributes = version.map(|version| {
+        json!({ "v": attribute(&version.to_string()), "what": attribute("only the next version knows"),
+            "scheme": attribute("hub"), "received": attribute("1784102400123456") })
+    });
+    let mut input = json!({ "QueueUrl": world.product.stack().output("LiveQueueUrl"), "MessageBody": body });
+    if let Some(attributes) = attributes {
+        input["MessageAttributes"] = attributes;
+    }
+    world.product.emulator().call("AmazonSQS.SendMessage", &input);
+}
+
+/// Waits for a line of the function's log that has all of these words.
+pub(super) fn wait_for_line(world: &World, function: &str, words: &[&str]) -> String {
+    tests::wait::until(&format!("{function} says {words:?}"), SOON, || {
+        let lines = world.product.stack().logs(function);
+        lines.into_iter().find(|line| words.iter().all(|word| line.contains(word)))
+    })
+}

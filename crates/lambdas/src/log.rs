@@ -11,3 +11,9 @@ pub fn start(lookup: impl Fn(&str) -> Option<String>) {
     // It fails only when somebody started logging before; then that stays.
     let _ = log.with_max_level(level.unwrap_or(LevelFilter::INFO)).with_ansi(false).try_init();
 }
+
+/// Says why a function does not start, as a line of the log, and passes the reason on: what the runtime prints of it is not for
+/// people.
+pub fn told<E: std::fmt::Display>(result: Result<(), E>) -> Result<(), E> {
+    result.inspect_err(|error| tracing::error!(%error, "the function ends"))
+}

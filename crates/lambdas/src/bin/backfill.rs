@@ -9,12 +9,17 @@ use lambda_runtime::{Error, LambdaEvent, run, service_fn};
 use lambdas::backfill::Backfill;
 use lambdas::configuration::{Configuration, SECRET_ARN};
 use lambdas::keys::KeyRing;
+use lambdas::log;
 use serde::de::IgnoredAny;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     let text = |name: &str| std::env::var(name).ok();
-    lambdas::log::start(text);
+    log::start(text);
+    log::told(serve(text).await)
+}
+
+async fn serve(text: impl Fn(&str) -> Option<String> + Copy) -> Result<(), Error> {
     let configuration = Configuration::read(|name| std::env::var_os(name))?;
     let store = aws::connect(&configuration.aws, SystemClock).await;
     let secrets = Secrets::new(SecretsManager::connect().await, text(SECRET_ARN), text)?;

@@ -11,11 +11,16 @@ use lambda_http::{Error, Request, run, service_fn};
 use lambdas::configuration::{Configuration, SECRET_ARN};
 use lambdas::console::ConsoleFunction;
 use lambdas::keys::KeyRing;
+use lambdas::log;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     let text = |name: &str| std::env::var(name).ok();
-    lambdas::log::start(text);
+    log::start(text);
+    log::told(serve(text).await)
+}
+
+async fn serve(text: impl Fn(&str) -> Option<String> + Copy) -> Result<(), Error> {
     let configuration = Configuration::read(|name| std::env::var_os(name))?;
     let store = aws::connect(&configuration.aws, SystemClock).await;
     let secrets = || async { Secrets::new(SecretsManager::connect().await, text(SECRET_ARN), text) };

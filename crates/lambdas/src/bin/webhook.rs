@@ -7,12 +7,17 @@ use aws::secrets::{Secrets, SecretsManager};
 use clients::time::SystemClock;
 use lambda_http::{Error, Request, run, service_fn};
 use lambdas::configuration::{SECRET_ARN, live_queue_url};
+use lambdas::log;
 use lambdas::webhook::Webhook;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     let text = |name: &str| std::env::var(name).ok();
-    lambdas::log::start(text);
+    log::start(text);
+    log::told(serve(text).await)
+}
+
+async fn serve(text: impl Fn(&str) -> Option<String> + Copy) -> Result<(), Error> {
     let inbox = LiveInbox::connect(&live_queue_url(|name| std::env::var_os(name))?).await;
     let secrets = Secrets::new(SecretsManager::connect().await, text(SECRET_ARN), text)?;
     let webhook = Arc::new(Webhook::new(inbox, SystemClock, secrets));

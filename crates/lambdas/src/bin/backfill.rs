@@ -1,5 +1,6 @@
 //! History, reconcile and chores as a Lambda function behind a schedule.
 
+use aws::Session;
 use aws::secrets::{Secrets, SecretsManager};
 use clients::time::SystemClock;
 use lambda_runtime::{Error, LambdaEvent, run, service_fn};
@@ -13,8 +14,9 @@ async fn main() -> Result<(), Error> {
     let text = |name: &str| std::env::var(name).ok();
     lambdas::log::start(text);
     let configuration = Configuration::read(|name| std::env::var_os(name))?;
-    let store = aws::connect(&configuration.aws, SystemClock).await;
-    let secrets = Secrets::new(SecretsManager::connect().await, text(SECRET_ARN), text)?;
+    let session = Session::open().await;
+    let store = aws::connect(&session, &configuration.aws, SystemClock);
+    let secrets = Secrets::new(SecretsManager::connect(&session), text(SECRET_ARN), text)?;
     let keys = KeyRing::new(secrets, &configuration, store.clone());
     let backfill = Backfill::new(store, keys, &configuration);
     run(service_fn(async |_: LambdaEvent<IgnoredAny>| backfill.tick().await.map_err(Error::from))).await

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use aws::Session;
 use aws::secrets::{Secrets, SecretsManager};
 use clients::time::SystemClock;
 use lambda_http::{Error, Request, run, service_fn};
@@ -13,8 +14,9 @@ async fn main() -> Result<(), Error> {
     let text = |name: &str| std::env::var(name).ok();
     lambdas::log::start(text);
     let configuration = Configuration::read(|name| std::env::var_os(name))?;
-    let store = aws::connect(&configuration.aws, SystemClock).await;
-    let secrets = Secrets::new(SecretsManager::connect().await, text(SECRET_ARN), text)?;
+    let session = Session::open().await;
+    let store = aws::connect(&session, &configuration.aws, SystemClock);
+    let secrets = Secrets::new(SecretsManager::connect(&session), text(SECRET_ARN), text)?;
     let console = Arc::new(ConsoleFunction::start(store, secrets).await?);
     run(service_fn(move |request: Request| {
         let console = Arc::clone(&console);

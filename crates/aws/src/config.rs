@@ -4,10 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use app::ports::Clock;
-use aws_config::timeout::TimeoutConfig;
-use aws_config::{BehaviorVersion, SdkConfig};
 
 use crate::queue::SdkQueues;
+use crate::session::Session;
 use crate::store::AwsStore;
 use crate::table::SdkTable;
 
@@ -46,22 +45,11 @@ impl Default for StoreOptions {
 }
 
 /// The store of a deployment. No network: what is wrong with URLs, table or permissions shows at the first call.
-pub async fn connect<C: Clock + 'static>(config: &AwsConfig, clock: C) -> AwsStore<C> {
-    let sdk = sdk_config(Duration::from_secs(5), Duration::from_secs(12)).await;
+pub fn connect<C: Clock + 'static>(session: &Session, config: &AwsConfig, clock: C) -> AwsStore<C> {
+    let sdk = session.within(Duration::from_secs(5), Duration::from_secs(12));
     let queues = SdkQueues::new(&sdk, &config.live_queue_url, &config.history_queue_url);
     let table = SdkTable::new(&sdk, &config.state_table);
     AwsStore::new(table, queues, clock, config.options.clone(), Arc::new(random_name))
-}
-
-/// Region, credentials and endpoint from the environment (`AWS_REGION`, `AWS_ENDPOINT_URL`, …). The behaviour is pinned: a new
-/// SDK must not change retries or time-outs by itself.
-pub(crate) async fn sdk_config(attempt: Duration, operation: Duration) -> SdkConfig {
-    let timeouts = TimeoutConfig::builder()
-        .connect_timeout(attempt.min(Duration::from_secs(2)))
-        .operation_attempt_timeout(attempt)
-        .operation_timeout(operation)
-        .build();
-    aws_config::defaults(BehaviorVersion::v2026_01_12()).timeout_config(timeouts).load().await
 }
 
 /// A name that no other process has.

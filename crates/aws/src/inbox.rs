@@ -9,6 +9,7 @@ use app::ports::Clock;
 
 use crate::envelope;
 use crate::queue::{self, Queues};
+use crate::session::Session;
 use crate::store::AwsStore;
 use crate::table::Table;
 
@@ -20,10 +21,10 @@ pub struct LiveInbox {
 }
 
 impl LiveInbox {
-    /// Region, credentials and endpoint from the environment; no network. A send ends within 2.3 s, because the webhook has to
+    /// No network. A send ends within 2.3 s, because the webhook has to
     /// answer within 3; a first try that hangs is given up after 1 s.
-    pub async fn connect(live_queue_url: &str) -> Self {
-        let config = crate::config::sdk_config(Duration::from_millis(1_000), Duration::from_millis(2_300)).await;
+    pub fn connect(session: &Session, live_queue_url: &str) -> Self {
+        let config = session.within(Duration::from_millis(1_000), Duration::from_millis(2_300));
         Self { client: Client::new(&config), url: live_queue_url.to_owned() }
     }
 }

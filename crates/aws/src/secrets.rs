@@ -10,6 +10,8 @@ use aws_sdk_secretsmanager::error::ProvideErrorMetadata;
 use jiff::{SignedDuration, Timestamp};
 use secrecy::SecretString;
 
+use crate::session::Session;
+
 /// Names of the values, in the environment and in the secret alike.
 pub const NAMES: [&str; 4] = ["INTERCOM_CLIENT_SECRET", "INTERCOM_ACCESS_TOKEN", "KLAVIYO_API_KEY", "CONSOLE_TOKEN"];
 
@@ -60,9 +62,9 @@ pub trait SecretReader: Send + Sync {
 pub struct SecretsManager(Client);
 
 impl SecretsManager {
-    /// Region, credentials and endpoint from the environment; no network.
-    pub async fn connect() -> Self {
-        let config = crate::config::sdk_config(Duration::from_secs(2), Duration::from_secs(5)).await;
+    /// No network.
+    pub fn connect(session: &Session) -> Self {
+        let config = session.within(Duration::from_secs(2), Duration::from_secs(5));
         Self(Client::new(&config))
     }
 }

@@ -11,7 +11,7 @@ use std::time::Duration;
 use app::contract::{self, PassTime};
 use app::fakes::ManualClock;
 use app::ports::{Accepted, Clock, Inbox, Lane, StoreError, WorkQueue};
-use aws::{AwsConfig, AwsStore, LiveInbox, StoreOptions};
+use aws::{AwsConfig, AwsStore, LiveInbox, Session, StoreOptions};
 use aws_config::BehaviorVersion;
 use bytes::Bytes;
 use common::Emulator;
@@ -95,7 +95,7 @@ async fn deployment() -> AwsConfig {
 
 async fn store() -> (AwsStore<RealTime>, RealTime) {
     let time = RealTime::new();
-    (aws::connect(&deployment().await, time.clone()).await, time)
+    (aws::connect(&Session::open().await, &deployment().await, time.clone()), time)
 }
 
 #[test]
@@ -117,8 +117,8 @@ async fn child_laws() {
 #[ignore = "runs as a child of it_works_on_the_emulator"]
 async fn child_inbox() {
     let config = deployment().await;
-    let inbox = LiveInbox::connect(&config.live_queue_url).await;
-    let store = aws::connect(&config, RealTime::new()).await;
+    let inbox = LiveInbox::connect(&Session::open().await, &config.live_queue_url);
+    let store = aws::connect(&Session::open().await, &config, RealTime::new());
     let json = format!(r#"{{"text":"{}"}}"#, "many words, ".repeat(200_000));
     for body in ["{\"a\":\"ä 😀\"}".as_bytes(), b"\xff\x00", "\u{1}\u{FFFE}".as_bytes(), b"", json.as_bytes()] {
         let received_at = Timestamp::from_microsecond(1_784_102_400_123_456).expect("in range");
@@ -138,7 +138,7 @@ async fn child_missing() {
     let mut config = deployment().await;
     config.state_table = "nobody".to_owned();
     config.live_queue_url.push_str("-nobody");
-    let store = aws::connect(&config, RealTime::new()).await;
+    let store = aws::connect(&Session::open().await, &config, RealTime::new());
     let table = store.load("workspace").await.expect_err("there is no table");
     assert!(matches!(table, StoreError::Unavailable { .. }));
     let expected =

@@ -3,6 +3,7 @@
 // One future holds a whole tick, down to the single page.
 #![recursion_limit = "256"]
 
+use aws::Session;
 use aws::secrets::{Secrets, SecretsManager};
 use clients::time::SystemClock;
 use lambda_runtime::{Error, LambdaEvent, run, service_fn};
@@ -21,8 +22,9 @@ async fn main() -> Result<(), Error> {
 
 async fn serve(text: impl Fn(&str) -> Option<String> + Copy) -> Result<(), Error> {
     let configuration = Configuration::read(|name| std::env::var_os(name))?;
-    let store = aws::connect(&configuration.aws, SystemClock).await;
-    let secrets = Secrets::new(SecretsManager::connect().await, text(SECRET_ARN), text)?;
+    let session = Session::open().await;
+    let store = aws::connect(&session, &configuration.aws, SystemClock);
+    let secrets = Secrets::new(SecretsManager::connect(&session), text(SECRET_ARN), text)?;
     let keys = KeyRing::new(secrets, &configuration, store.clone());
     let backfill = Backfill::new(store, keys, &configuration);
     run(service_fn(async |event: LambdaEvent<IgnoredAny>| {

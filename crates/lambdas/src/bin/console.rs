@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use aws::Session;
 use aws::secrets::{Secrets, SecretsManager};
 use clients::time::SystemClock;
 use lambda_http::{Error, Request, run, service_fn};
@@ -22,10 +23,11 @@ async fn main() -> Result<(), Error> {
 
 async fn serve(text: impl Fn(&str) -> Option<String> + Copy) -> Result<(), Error> {
     let configuration = Configuration::read(|name| std::env::var_os(name))?;
-    let store = aws::connect(&configuration.aws, SystemClock).await;
-    let secrets = || async { Secrets::new(SecretsManager::connect().await, text(SECRET_ARN), text) };
-    let keys = KeyRing::new(secrets().await?, &configuration, store.clone());
-    let console = Arc::new(ConsoleFunction::start(store, secrets().await?, keys, &configuration).await?);
+    let session = Session::open().await;
+    let store = aws::connect(&session, &configuration.aws, SystemClock);
+    let secrets = || Secrets::new(SecretsManager::connect(&session), text(SECRET_ARN), text);
+    let keys = KeyRing::new(secrets()?, &configuration, store.clone());
+    let console = Arc::new(ConsoleFunction::start(store, secrets()?, keys, &configuration).await?);
     run(service_fn(move |request: Request| {
         let console = Arc::clone(&console);
         async move { console.answer(request).await.map_err(Error::from) }

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use aws::LiveInbox;
 use aws::secrets::{Secrets, SecretsManager};
+use aws::{LiveInbox, Session};
 use clients::time::SystemClock;
 use lambda_http::{Error, Request, run, service_fn};
 use lambdas::configuration::{SECRET_ARN, live_queue_url};
@@ -18,8 +18,9 @@ async fn main() -> Result<(), Error> {
 }
 
 async fn serve(text: impl Fn(&str) -> Option<String> + Copy) -> Result<(), Error> {
-    let inbox = LiveInbox::connect(&live_queue_url(|name| std::env::var_os(name))?).await;
-    let secrets = Secrets::new(SecretsManager::connect().await, text(SECRET_ARN), text)?;
+    let session = Session::open().await;
+    let inbox = LiveInbox::connect(&session, &live_queue_url(|name| std::env::var_os(name))?);
+    let secrets = Secrets::new(SecretsManager::connect(&session), text(SECRET_ARN), text)?;
     let webhook = Arc::new(Webhook::new(inbox, SystemClock, secrets));
     webhook.prepare().await;
     run(service_fn(move |request: Request| {

@@ -9,6 +9,7 @@ pub mod backfill;
 pub mod configuration;
 pub mod console;
 pub mod consumer;
+pub mod deployment;
 pub mod importer;
 pub mod keys;
 pub mod log;

@@ -2,26 +2,23 @@
 
 use std::sync::Arc;
 
-use aws::secrets::{Secrets, SecretsManager};
 use aws::{LiveInbox, Session};
 use clients::time::SystemClock;
 use lambda_http::{Error, Request, run, service_fn};
-use lambdas::configuration::{SECRET_ARN, live_queue_url};
-use lambdas::log;
+use lambdas::configuration::live_queue_url;
 use lambdas::webhook::Webhook;
+use lambdas::{deployment, log};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
-    let text = |name: &str| std::env::var(name).ok();
-    log::start(text);
-    log::told(serve(text).await)
+    log::start(|name| std::env::var(name).ok());
+    log::told(serve().await)
 }
 
-async fn serve(text: impl Fn(&str) -> Option<String> + Copy) -> Result<(), Error> {
+async fn serve() -> Result<(), Error> {
     let session = Session::open().await;
     let inbox = LiveInbox::connect(&session, &live_queue_url(|name| std::env::var_os(name))?);
-    let secrets = Secrets::new(SecretsManager::connect(&session), text(SECRET_ARN), text)?;
-    let webhook = Arc::new(Webhook::new(inbox, SystemClock, secrets));
+    let webhook = Arc::new(Webhook::new(inbox, SystemClock, deployment::secrets(&session)?));
     webhook.prepare().await;
     run(service_fn(move |request: Request| {
         let webhook = Arc::clone(&webhook);

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 
 use app::fakes::ManualClock;
+use app::ports::Clock;
 
 #[derive(Default)]
 struct Flag(AtomicBool);
@@ -34,9 +35,14 @@ pub(crate) fn poll_once<T>(future: Pin<&mut (dyn Future<Output = T> + '_)>, cloc
     }
 }
 
+/// Many times what the longest future needs: one that is polled more often waits for nothing, and its test is to fail within a
+/// second and say so, not to stand still.
+const MOST_POLLS: usize = 20_000;
+
 /// Runs to the end.
 pub(crate) fn run<T>(future: impl Future<Output = T>, clock: &ManualClock) -> T {
-    run_for(future, clock, 1_000_000).expect("the future never ends")
+    let end = run_for(future, clock, MOST_POLLS);
+    end.unwrap_or_else(|| panic!("the future never ends: {MOST_POLLS} polls, and the clock stands at {}", clock.now()))
 }
 
 /// Runs for at most so many polls. `None`: it was cut off, wherever it was.
@@ -49,7 +55,7 @@ pub(crate) fn run_for<T>(future: impl Future<Output = T>, clock: &ManualClock, p
 pub(crate) fn run_two<T>(a: impl Future<Output = T>, b: impl Future<Output = T>, clock: &ManualClock, pattern: u64) {
     let (mut a, mut b) = (Box::pin(a), Box::pin(b));
     let (mut a_done, mut b_done) = (false, false);
-    for turn in 0..100_000 {
+    for turn in 0..2 * MOST_POLLS {
         if a_done && b_done {
             return;
         }
@@ -59,5 +65,5 @@ pub(crate) fn run_two<T>(a: impl Future<Output = T>, b: impl Future<Output = T>,
             b_done = poll_once(b.as_mut(), clock).is_some();
         }
     }
-    panic!("two steps never end");
+    panic!("two futures never end: {} polls, and the clock stands at {}", 2 * MOST_POLLS, clock.now());
 }

@@ -136,6 +136,22 @@ fn a_second_import_sends_nothing() {
     world.heal_and_finish();
 }
 
+/// An outage that goes on past the moment that was told for the next try: it is asked once a second, not as fast as it refuses.
+#[test]
+fn an_outage_that_outlasts_its_announced_end_is_asked_once_a_second() {
+    let mut world = World::new(0);
+    world.finish_import();
+    world.apply(&Op::Restart);
+    world.apply(&Op::BreakIntercom);
+    world.apply(&Op::Wait { seconds: 10 });
+    let searches = world.searches();
+    world.apply(&Op::Tick);
+    let asked = world.searches() - searches;
+    assert!((2..=2 * 20).contains(&asked), "{asked} questions about two streams in the twenty seconds of a tick");
+    world.assert_laws();
+    world.heal_and_finish();
+}
+
 /// Reconcile brings what the webhook lost, as a live event, once, and then asks nobody for nothing.
 #[test]
 fn reconcile_repairs_a_lost_webhook() {

@@ -111,7 +111,8 @@ impl<S: HistoryStore + Overview, I: Intercom + IntercomSearch, C: Clock> Importe
                 Err(error) => match outcome_of(&error) {
                     Outcome::Trouble(trouble, until) => {
                         failures += u32::from(trouble == Trouble::Later);
-                        stream.failed(&window, trouble, until.as_second() + 1);
+                        // As the import does: nothing is asked twice in a second, whatever moment was told.
+                        stream.failed(&window, trouble, until.as_second().max(self.now()) + 1);
                         continue;
                     }
                     Outcome::Forbidden(what) => return Ok(SweepEnd::NotAllowed(what)),

@@ -243,7 +243,8 @@ fn apply(checkpoint: &mut Checkpoint, window: &Window, outcome: &Outcome, now: i
     let stream = checkpoint.stream_mut(window.stream);
     match outcome {
         Outcome::Came(judgement) => stream.apply(window, judgement.clone()),
-        Outcome::Trouble(trouble, until) => stream.failed(window, trouble.clone(), until.as_second() + 1),
+        // What was told may be over while the trouble is not: nothing is asked twice in a second.
+        Outcome::Trouble(trouble, until) => stream.failed(window, trouble.clone(), until.as_second().max(now) + 1),
         Outcome::NotKept(_) => stream.failed(window, Trouble::Later, now + 1),
         Outcome::Forbidden(_) if window.stream == StreamName::Tickets => {
             stream.skip("tickets are not in the plan, or the access token may not read them".to_owned());

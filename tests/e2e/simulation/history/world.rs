@@ -80,6 +80,10 @@ impl World {
         self.klaviyo.requests()
     }
 
+    pub(super) fn searches(&self) -> u64 {
+        self.intercom.searches()
+    }
+
     /// An item of the past: found by search, told by no webhook.
     fn past(&mut self, age: i64, contact: usize, ticket: bool) {
         let at = self.clock.now().as_second().min(self.started_at) - age;

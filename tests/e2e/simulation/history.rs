@@ -171,6 +171,19 @@ fn reconcile_repairs_a_lost_webhook() {
     world.heal_and_finish();
 }
 
+/// A clock that was set back makes reconcile look a day back, and what it finds from before the first start stays history's.
+#[test]
+fn a_clock_that_was_set_back_makes_nothing_old_live() {
+    let mut world = World::new(0);
+    world.apply(&Op::Wait { seconds: 400 });
+    world.apply(&Op::Reconcile);
+    world.past(86_400 + 100, 0, false);
+    world.apply(&Op::ClockBack { seconds: 300 });
+    world.apply(&Op::Step);
+    world.assert_laws();
+    world.heal_and_finish();
+}
+
 /// Two of a customer's events in the import's own day: live's, whoever comes first.
 #[test]
 fn the_import_leaves_what_is_young_to_live() {

@@ -72,7 +72,8 @@ impl<S: HistoryStore + Overview, I: Intercom + IntercomSearch, C: Clock> Importe
         let mut queued = 0;
         for name in StreamName::ALL {
             let stream = Stream::for_sweep(name, Span::new(from, to), coarse.stream(name).is_coarse());
-            let scope = Scope::Reconcile { bound: bound - OLDEST };
+            // A look back may reach behind the first start, whose past is history's. A clock that was set back has that start ahead.
+            let scope = Scope::Reconcile { bound: bound.max(first_start.min(now)) - OLDEST };
             match self.sweep(stream, scope, &workspace.id, deadline).await? {
                 SweepEnd::All(items) => queued += items,
                 SweepEnd::NotAllowed(what) => swept.note = Some(format!("Intercom does not let us read {what}")),

@@ -16,6 +16,10 @@ use crate::gateway::Gateway;
 /// See above.
 pub(crate) const EXACT_AT_EVERY_LOOK: bool = false;
 
+/// Each function remembers contacts for itself: what one of them was told, the others see after five minutes (ARCHITECTURE.md says
+/// what a shared memory would cost).
+pub(crate) const FORGETS_EVERYWHERE_AT_ONCE: bool = false;
+
 const STACK: &str = "shop";
 
 /// The deployed product.

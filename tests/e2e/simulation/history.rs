@@ -184,6 +184,14 @@ fn a_clock_that_was_set_back_makes_nothing_old_live() {
     world.heal_and_finish();
 }
 
+/// A wait that was told before the clock was set back, far enough to outlast an import.
+#[test]
+fn a_wait_from_before_the_clock_was_set_back_ends() {
+    let late = Op::Late { age_days: 2, contact: 0 };
+    let (first, second) = (Op::ClockBack { seconds: 3_900 }, Op::ClockBack { seconds: 3_900 });
+    run(0, &[Op::LoseKlaviyoRequest, first, second, late]);
+}
+
 /// Two of a customer's events in the import's own day: live's, whoever comes first.
 #[test]
 fn the_import_leaves_what_is_young_to_live() {

@@ -41,6 +41,8 @@ pub(super) struct World {
     started_at: i64,
     /// The start, or earlier where the clock was set back behind it: by the right time it was then.
     earliest: i64,
+    /// The last moment that the clock showed before it was set back.
+    latest: i64,
 }
 
 impl World {
@@ -58,6 +60,7 @@ impl World {
         let mut world = Self {
             started_at: clock.now().as_second(),
             earliest: clock.now().as_second(),
+            latest: clock.now().as_second(),
             clock,
             store,
             intercom,
@@ -178,6 +181,7 @@ impl World {
             Op::Wait { seconds } => self.clock.advance(Duration::from_secs(u64::from(*seconds))),
             Op::ClockBack { seconds } => {
                 let back = SignedDuration::from_secs(i64::from(*seconds));
+                self.latest = self.latest.max(self.clock.now().as_second());
                 self.clock.set(self.clock.now().checked_sub(back).expect("in range"));
                 self.earliest = self.earliest.min(self.clock.now().as_second());
                 // It is called every second or so, and so notices soon.
@@ -252,7 +256,9 @@ impl World {
 
     /// Ticks and steps until the import is done.
     pub(super) fn finish_import(&mut self) {
-        for _ in 0..400 {
+        // Waits that were told before the clock was set back end only when it has caught up.
+        let behind = (self.latest - self.clock.now().as_second()).max(0);
+        for _ in 0..400 + behind / 10 {
             run(self.importer.tick("owner", self.in_seconds(4)), &self.clock).expect("a tick");
             self.step();
             let report = run(history_report(&self.store.inner, self.clock.now()), &self.clock).expect("a report");

@@ -55,16 +55,23 @@ impl<S: HistoryStore + Overview, I: Intercom + IntercomSearch, C: Clock> Importe
     pub async fn reconcile(&self, deadline: Timestamp) -> StoreResult<u64> {
         let Some(interval) = self.options.reconcile_interval else { return Ok(0) };
         let first_start = self.first_start().await?;
-        let (mut swept, version) = load(&self.store).await?;
+        let (mut swept, mut version) = load(&self.store).await?;
         let now = self.now();
         let due = swept.at.is_none_or(|at| now - at >= seconds(interval) || at > now);
         if !due {
             return Ok(0);
         }
+        if swept.to.is_some_and(|to| to > now + 1) {
+            // A clock that was set back: how far nobody knows, so that the last sweep says nothing about what is before it. Noted before
+            // anybody is asked: when the clock has caught up, it would not show any more.
+            swept.to = Some(now - LONGEST);
+            if !self.note(&swept, version).await? {
+                return Ok(0);
+            }
+            version = load(&self.store).await?.1;
+        }
         let Ok(workspace) = self.workspace().await else { return Ok(0) };
-        // A clock that was set back: how far nobody knows, so that the last sweep says nothing about what is before it.
-        let went_back = swept.to.is_some_and(|to| to > now + 1);
-        let bound = if went_back { now - LONGEST } else { swept.to.unwrap_or(first_start) };
+        let bound = swept.to.unwrap_or(first_start);
         let from = bound - LOOK_BACK;
         let to = (now + 1).min(from + LONGEST + LOOK_BACK);
         let coarse = checkpoints::load(&self.store).await.map(|(checkpoint, _)| checkpoint).unwrap_or_default();
@@ -84,9 +91,14 @@ impl<S: HistoryStore + Overview, I: Intercom + IntercomSearch, C: Clock> Importe
         swept.to = Some(to - 1);
         swept.at = Some(self.now());
         self.notice_silence(&mut swept, queued, first_start).await?;
-        let body = serde_json::to_string(&swept).unwrap_or_default();
-        self.store.save(DOCUMENT, &body, version).await?;
+        self.note(&swept, version).await?;
         Ok(queued)
+    }
+
+    /// Saves how far the sweeps have come; `false` when another process was faster.
+    async fn note(&self, swept: &Swept, version: Option<u64>) -> StoreResult<bool> {
+        let body = serde_json::to_string(swept).unwrap_or_default();
+        self.store.save(DOCUMENT, &body, version).await
     }
 
     async fn sweep(

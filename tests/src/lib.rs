@@ -5,4 +5,5 @@ pub mod binary;
 pub mod emulator;
 pub mod http;
 pub mod process;
+pub mod proxy;
 pub mod wait;

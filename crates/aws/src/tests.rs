@@ -1,5 +1,6 @@
 //! The adapter on in-memory stand-ins of table and queues.
 
+mod contacts;
 mod costs;
 mod deliveries;
 mod laws;

@@ -95,8 +95,8 @@ impl Bill {
             item("table: one write for each event (the ledger)", ledger * TABLE_WRITE),
             item(
                 "table: books, limits and recent events of each batch",
-                // The books are one write (`crates/aws/src/tests/costs.rs`).
-                calls * ((1.0 + leases) * TABLE_WRITE + leases * TABLE_READ) + listed * TABLE_WRITE,
+                // The books are one write (`crates/aws/src/tests/costs.rs`); one read tells which contacts changed.
+                calls * ((1.0 + leases) * TABLE_WRITE + (1.0 + leases) * TABLE_READ) + listed * TABLE_WRITE,
             ),
             item("logs", events * 2.0 / 1e9 * LOG_GB),
         ];

@@ -6,6 +6,7 @@ mod deliveries;
 mod laws;
 mod recent;
 mod shares;
+mod twice;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

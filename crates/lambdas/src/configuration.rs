@@ -42,7 +42,7 @@ impl Configuration {
         let options = StoreOptions {
             ledger: settings.retention.ledger,
             exact: settings.ledger,
-            recent_events: settings.retention.recent_events > 0,
+            recent_events: usize::try_from(settings.retention.recent_events).unwrap_or(usize::MAX),
             ..StoreOptions::default()
         };
         let configuration = Self {
@@ -105,6 +105,6 @@ mod tests {
             (configuration.stack.as_str(), configuration.klaviyo_url.as_str()),
             ("shop", "https://a.klaviyo.com")
         );
-        assert!(!configuration.aws.options.recent_events);
+        assert_eq!(configuration.aws.options.recent_events, 0);
     }
 }

@@ -122,7 +122,12 @@ impl Browser {
     /// Waits until the reader sees a text.
     pub fn wait_for(&self, text: &str) {
         let seen = wait::try_until(SOON, || self.text().contains(text).then_some(()));
-        assert!(seen.is_some(), "{text:?} was not shown within {SOON:?}; the page says:\n{}\n{}", self.text(), self.log());
+        assert!(
+            seen.is_some(),
+            "{text:?} was not shown within {SOON:?}; the page says:\n{}\n{}",
+            self.text(),
+            self.log()
+        );
     }
 
     /// Waits until a script says true.
@@ -151,7 +156,8 @@ impl Browser {
     pub fn fill(&self, id: &str, text: &str) {
         self.wait_until(id, &format!("return document.getElementById('{id}') !== null"));
         let element = self.script("return document.getElementById(arguments[0])", &[json!(id)]);
-        let id = element.as_object().and_then(|object| object.values().next()?.as_str()).expect("an element").to_owned();
+        let id =
+            element.as_object().and_then(|object| object.values().next()?.as_str()).expect("an element").to_owned();
         self.command("POST", &format!("/element/{id}/clear"), &json!({}));
         self.command("POST", &format!("/element/{id}/value"), &json!({"text": text}));
     }

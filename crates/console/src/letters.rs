@@ -5,7 +5,7 @@ use app::letters::{
 };
 use app::ports::{Clock, DeadLetters, Documents, Overview, ParkedMessages};
 use axum::body::Bytes;
-use axum::extract::rejection::{BytesRejection, QueryRejection};
+use axum::extract::rejection::{BytesRejection, PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
 use axum::response::Response;
 use domain::ContactId;
@@ -63,12 +63,13 @@ struct Released {
 /// `POST /api/dead-letters/{id}/{replay,discard}`.
 pub(crate) async fn steer_one<S, V, C>(
     State(console): Shared<S, V, C>,
-    Path((id, action)): Path<(String, String)>,
+    path: Result<Path<(String, String)>, PathRejection>,
 ) -> Response
 where
     S: DeadLetters + Documents,
     C: Clock,
 {
+    let Ok(Path((id, action))) = path else { return no_such_letter() };
     let (action, state) = match action.as_str() {
         "replay" => (LetterAction::Replay, "replayed"),
         "discard" => (LetterAction::Discard, "discarded"),

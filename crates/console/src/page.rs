@@ -28,7 +28,7 @@ type Source = (&'static str, &'static str, &'static str);
 const INDEX: &str = include_str!("../page/index.html");
 
 /// What the page loads.
-const FILES: &[Source] = &[
+pub(crate) const FILES: &[Source] = &[
     ("style.css", CSS, include_str!("../page/style.css")),
     ("icon.svg", ICON, include_str!("../page/icon.svg")),
     ("app.js", SCRIPT, include_str!("../page/app.js")),
@@ -64,7 +64,7 @@ struct Site {
     files: Vec<(&'static str, File)>,
 }
 
-/// Packed at the first request: 30 files of a few kilobytes, a few milliseconds once a process.
+/// Packed at the first request: a few files of a few kilobytes, a few milliseconds once a process.
 fn site() -> &'static Site {
     static SITE: OnceLock<Site> = OnceLock::new();
     SITE.get_or_init(|| {

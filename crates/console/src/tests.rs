@@ -23,7 +23,8 @@ use tower::ServiceExt as _;
 
 use super::{About, Access, Attempts, Console, Place, health_router, router};
 
-const NOW: Timestamp = Timestamp::UNIX_EPOCH;
+/// 2026-07-15T08:00:00Z.
+const NOW: Timestamp = Timestamp::constant(1_784_102_400, 0);
 
 #[derive(Default)]
 struct Store {
@@ -254,7 +255,7 @@ async fn the_status_is_served() {
 #[tokio::test]
 async fn dead_letters_are_listed_replayed_and_discarded() {
     let page = ok("GET", "/api/dead-letters").await;
-    let item = json!({"id": "dl_1-a", "at": "1970-01-01T00:00:00Z", "reason": "why", "topic": "ticket.created"});
+    let item = json!({"id": "dl_1-a", "at": "2026-07-15T08:00:00Z", "reason": "why", "topic": "ticket.created"});
     assert_eq!(page, json!({"items": [item], "next": "dl_1-a"}));
     assert_eq!(ok("GET", "/api/dead-letters?after=dl_1-a").await, json!({"items": [], "next": null}));
     assert_eq!(ok("POST", "/api/dead-letters/dl_1-a/replay").await, json!({"id": "dl_1-a", "state": "replayed"}));

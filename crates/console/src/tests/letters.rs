@@ -30,7 +30,7 @@ impl World {
     async fn with_dead(count: usize) -> Self {
         let store = MemoryStore::new(ManualClock::at(NOW));
         for ticket in 0..=count {
-            let body = if ticket == count { Bytes::from_static(b"{odd") } else { notification(ticket) };
+            let body = if ticket == count { Bytes::from_static(b"{odd") } else { notification(ticket + 1) };
             store.accept(Accepted { scheme: SignatureScheme::Hub, received_at: NOW, body }).await.expect("accepted");
         }
         for (number, claimed) in claim(&store).await.into_iter().enumerate() {
@@ -133,12 +133,12 @@ async fn what_became_of_steered_letters_is_told() {
             at: NOW,
         };
         match ticket.as_str() {
-            "0" => settle(&world.store, claimed, End::Delivered, vec![record(Fate::Sent)]).await,
-            "1" => {
+            "1" => settle(&world.store, claimed, End::Delivered, vec![record(Fate::Sent)]).await,
+            "2" => {
                 let end = End::Dead { reason: "again".to_owned(), topic: "ticket.created".to_owned() };
                 settle(&world.store, claimed, end, vec![record(Fate::Dead("again".to_owned()))]).await;
             }
-            "2" => {
+            "3" => {
                 let parking = Parking {
                     contacts: vec![ContactId::new("c1")],
                     next_check: NOW,
@@ -185,7 +185,7 @@ async fn an_explanation_hides_people_until_it_is_asked_to_show_them() {
 async fn hours_and_filters_answer() {
     let world = World::with_dead(1).await;
     let hours = world.get("/api/events/hours").await;
-    assert_eq!((&hours["from"], &hours["metrics"]), (&json!("1969-12-30T01:00:00Z"), &json!([])));
+    assert_eq!((&hours["from"], &hours["metrics"]), (&json!("2026-07-13T09:00:00Z"), &json!([])));
     let events = world.get("/api/events/recent?fate=sent&metric=x&contact=c1&limit=3").await;
     assert_eq!(events, json!({"items": [], "next": null}));
 }

@@ -41,7 +41,7 @@ async fn the_page_and_everything_that_it_loads_is_there() {
             waiting.extend(addresses(&file));
         }
     }
-    assert_eq!(seen.len(), 18 - 1, "{seen:?}");
+    assert_eq!(seen.len(), crate::page::FILES.len(), "{seen:?}");
     assert!(bytes < 150_000, "{bytes}");
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use app::deliver::{Consumer, ConsumerOptions, Deps};
-use app::history::{Asking, HistoryOptions, Importer, first_start};
+use app::history::{Asking, HistoryOptions, Importer, Questions, first_start};
 use app::housekeeping::Housekeeper;
 use app::ports::{Accepted, Clock as _, ConsumerStore, Inbox, Intercom, Jitter as _, Klaviyo, Lane, StoreResult};
 use app::receive::Receiver;
@@ -110,7 +110,8 @@ impl Pipeline {
         match &self.vendors {
             Some(clients) => {
                 let vendors = clients.vendors.clone();
-                let asking: Option<Arc<dyn Asking>> = Some(Arc::new(self.importer(clients)));
+                let asking: Option<Arc<dyn Asking>> =
+                    Some(Arc::new(Questions { importer: self.importer(clients), klaviyo: clients.klaviyo.clone() }));
                 console::router(Console { store, vendors, clock, setup, access, history_days, asking })
             }
             None => {

@@ -20,6 +20,9 @@ use crate::trouble::unreadable;
 /// Partition of the recent events.
 pub(crate) const RECENT: &str = "recent";
 
+/// Counter of profiles that were written without an event.
+pub(crate) const PROFILES: &str = "profiles";
+
 /// How long recent events are kept at most, in seconds.
 const RECENT_SECONDS: i64 = 30 * 24 * 3600;
 
@@ -144,6 +147,7 @@ impl<C: Clock + 'static, T: Table, Q: Queues> Overview for AwsStore<C, T, Q> {
             last_delivery_at: latest("delivery"),
             oldest_in_flight: if in_flight == 0 { None } else { self.oldest_waiting(&shares) },
             metrics: prefixed(&sums, "m:").map(metric).collect(),
+            profile_updates: sum(PROFILES),
             skipped,
         };
         books.accepted =
@@ -182,7 +186,7 @@ impl<C: Clock + 'static, T: Table, Q: Queues> AwsStore<C, T, Q> {
 
 /// Names of counters: those that are added up over all writers.
 pub(crate) fn is_count(name: &str) -> bool {
-    matches!(name, "delivered" | "parked" | "dead") || name.starts_with("s:") || name.starts_with("m:")
+    matches!(name, "delivered" | "parked" | "dead" | PROFILES) || name.starts_with("s:") || name.starts_with("m:")
 }
 
 /// Names of moments: those of which the latest counts.

@@ -42,6 +42,7 @@ use futures_util::{StreamExt, stream};
 
 use crate::claims::CONCURRENCY;
 use crate::marker::Says;
+use crate::overview::PROFILES;
 use crate::queue::{Queues, queue_of};
 use crate::registry::Taken;
 use crate::store::AwsStore;
@@ -118,6 +119,9 @@ impl<C: Clock + 'static, T: Table, Q: Queues> AwsStore<C, T, Q> {
         }
         if taken.lane == Lane::Live {
             delta.latest.push(("webhook".to_owned(), taken.accepted.received_at.as_microsecond()));
+        }
+        if ending.settlement.profiles > 0 {
+            delta = delta.count(PROFILES, i64::try_from(ending.settlement.profiles).unwrap_or(i64::MAX));
         }
         ending.listed = counted;
         let unsent = ending.settlement.events.iter().filter(|event| event.fate != Fate::Sent).cloned();
@@ -336,6 +340,7 @@ impl<C: Clock + 'static, T: Table, Q: Queues> AwsStore<C, T, Q> {
             receipt: Receipt(taken.receipt.clone()),
             end: End::Dead { reason, topic: "(unreadable)".to_owned() },
             events: Vec::new(),
+            profiles: 0,
             item: None,
         };
         self.settle_all(vec![settlement]).await

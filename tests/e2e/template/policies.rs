@@ -54,7 +54,7 @@ fn queues(actions: &[&str]) -> BTreeSet<Permission> {
 }
 
 fn state() -> BTreeSet<Permission> {
-    let actions = ["BatchGetItem", "ConditionCheckItem", "DeleteItem", "GetItem", "PutItem", "Query", "UpdateItem"];
+    let actions = ["BatchGetItem", "DeleteItem", "GetItem", "PutItem", "Query"];
     actions.iter().flat_map(|action| on(&arn("StateTable"), &[&format!("dynamodb:{action}")])).collect()
 }
 

@@ -7,6 +7,8 @@
 //! Done differently: there is less of everything (`FEWER`); what takes minutes on AWS is hastened (`Product::hasten`); a backlog comes
 //! from an event source of the tests' own (`gatherer`), because the emulator's hands over ten messages at most.
 
+#[path = "support/arithmetic.rs"]
+mod arithmetic;
 #[path = "pipeline/backlog.rs"]
 mod backlog;
 mod bad_days {

@@ -89,8 +89,9 @@ fn every_command_of_the_guide_works_in_its_order() {
     person.at("checked", |person| person.files_a_ticket("Intercom Created Ticket"));
     person.at("changed", |person| person.files_a_ticket("Created Ticket"));
     person.at("updated", |person| person.files_a_ticket("Created Ticket"));
+    // The lean settings take the place of those before.
     person.at("lean", |person| {
-        person.files_a_ticket("Created Ticket");
+        person.files_a_ticket("Intercom Created Ticket");
         person.sandbox.intercom().clear_webhook();
     });
     let ended = person.shell.end(DEPLOYED);

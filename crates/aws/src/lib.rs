@@ -24,6 +24,7 @@ mod overview;
 mod pack;
 mod parked;
 mod queue;
+mod recent;
 mod records;
 mod registry;
 mod seal;

@@ -7,7 +7,7 @@
 //! 2. The books: one conditional write of our writer's share makes the numbers of all messages of the batch done (or void) and
 //!    counts what they came to. Nothing has happened before this write; everything has after it. What is rare (parked, dead) is a
 //!    transaction of its own: record, pointers, marker and the books.
-//! 3. After the books: the list of recent events, which may get lost, and the queue: what ended is deleted (by Lambda, where its
+//! 3. After the books: the queue: what ended is deleted (by Lambda, where its
 //!    event source handed it over), what waits becomes visible at its time.
 //!
 //! # If we die
@@ -15,8 +15,8 @@
 //! - before 2: claims and marker carry a number that is not done. The next delivery declares it lost, which makes sure that it
 //!   never becomes done, and starts again with the identifiers of the first time; Klaviyo folds the two sends. Counted once.
 //! - after 2: the next delivery finds the marker and the number done, and drops the message. A simple message has no marker, but
-//!   its claims, looked up by the keys of its events, say that this very message sent one, and a message that goes on after it sent something always has a
-//!   marker: so this one has ended. Nothing is counted again.
+//!   its claims, looked up by the keys of its events, say that this very message sent one, and a message that goes on after it
+//!   sent something always has a marker: so this one has ended. Nothing is counted again.
 //! - and a write's answer alone is lost: entries and markers carry our number, and the share has it or not, so every step can
 //!   be repeated; [`AwsStore::book`] leaves out what is there.
 //!
@@ -43,6 +43,7 @@ use futures_util::{StreamExt, stream};
 use crate::claims::CONCURRENCY;
 use crate::marker::Says;
 use crate::queue::{Queues, queue_of};
+use crate::recent::Stored;
 use crate::registry::Taken;
 use crate::store::AwsStore;
 use crate::table::Table;
@@ -57,8 +58,6 @@ struct Ending {
     stale: bool,
     /// What goes into the books together with the others, if anything does.
     delta: Option<Delta>,
-    /// The events that are listed as recent.
-    listed: Vec<EventRecord>,
 }
 
 /// The items of history and reconcile that reach their end here.
@@ -87,7 +86,6 @@ impl<C: Clock + 'static, T: Table, Q: Queues> AwsStore<C, T, Q> {
             stream::iter(endings.into_iter().map(|ending| self.prepare(ending))).buffered(CONCURRENCY).collect().await;
         let mut endings = prepared.into_iter().collect::<StoreResult<Vec<Ending>>>()?;
         self.book_all(&mut endings).await?;
-        self.list_recent(endings.iter().flat_map(|ending| &ending.listed)).await;
         self.leave_queue(&endings).await;
         let mut registry = self.registry();
         endings.iter().for_each(|ending| registry.settle(&ending.taken));
@@ -99,32 +97,25 @@ impl<C: Clock + 'static, T: Table, Q: Queues> AwsStore<C, T, Q> {
         let registry = self.registry();
         let taken = registry.by_receipt(&settlement.receipt.0)?;
         let stale = !registry.is_newest(&taken);
-        Some(Ending { taken, settlement, stale, delta: None, listed: Vec::new() })
+        Some(Ending { taken, settlement, stale, delta: None })
     }
 
     /// Step 1, and step 2 of what is rare.
-    async fn prepare(&self, mut ending: Ending) -> StoreResult<Ending> {
+    async fn prepare(&self, ending: Ending) -> StoreResult<Ending> {
         let taken = Arc::clone(&ending.taken);
         let (counted, keys) = self.counted(&taken, &ending.settlement).await?;
         let sent = !keys.is_empty();
-        let mut delta = Delta { number: Some((taken.number, done_if(sent))), ..Delta::default() };
-        for event in &counted {
-            delta = delta.count(format!("m:{}", event.metric), 1);
-            let at = event.at.as_microsecond();
-            delta.latest.extend([(format!("t:{}", event.metric), at), ("delivery".to_owned(), at)]);
-        }
+        let mut delta = self.sends(taken.number, &counted);
         if ending.stale {
-            return self.stale(ending, counted, delta).await;
+            return self.stale(ending, delta).await;
         }
         if taken.lane == Lane::Live {
             delta.latest.push(("webhook".to_owned(), taken.accepted.received_at.as_microsecond()));
         }
-        ending.listed = counted;
-        let unsent = ending.settlement.events.iter().filter(|event| event.fate != Fate::Sent).cloned();
-        ending.listed.extend(unsent);
-        // Listed in the order in which they were recorded.
-        let order = |event: &EventRecord| ending.settlement.events.iter().position(|one| one == event);
-        ending.listed.sort_by_key(order);
+        // In the order in which they were recorded; of those that were sent, only what counts.
+        let mut once = keys.clone();
+        let counts = |event: &&EventRecord| event.fate != Fate::Sent || event.key.is_some_and(|key| once.remove(&key));
+        delta.listed = self.listed(ending.settlement.events.iter().filter(counts));
         if self.has_ended(&taken, &ending.settlement.keys).await? {
             return self.is_over(ending, delta).await;
         }
@@ -179,13 +170,28 @@ impl<C: Clock + 'static, T: Table, Q: Queues> AwsStore<C, T, Q> {
         Ok((counted, keys))
     }
 
+    /// What a number's share of the books becomes by the events that were sent under it.
+    fn sends(&self, number: u64, counted: &[EventRecord]) -> Delta {
+        let mut delta = Delta { number: Some((number, done_if(!counted.is_empty()))), ..Delta::default() };
+        for event in counted {
+            delta = delta.count(format!("m:{}", event.metric), 1);
+            let at = event.at.as_microsecond();
+            delta.latest.extend([(format!("t:{}", event.metric), at), ("delivery".to_owned(), at)]);
+        }
+        delta.listed = self.listed(counted.iter());
+        delta
+    }
+
+    fn listed<'e>(&self, events: impl Iterator<Item = &'e EventRecord>) -> Vec<Stored> {
+        if self.options.recent_events == 0 { Vec::new() } else { events.map(Stored::new).collect() }
+    }
+
     /// Somebody else has the message. What was sent is counted, and a marker says that the message goes on.
-    async fn stale(&self, mut ending: Ending, counted: Vec<EventRecord>, delta: Delta) -> StoreResult<Ending> {
-        if !counted.is_empty() {
+    async fn stale(&self, mut ending: Ending, delta: Delta) -> StoreResult<Ending> {
+        if !delta.counts.is_empty() {
             let progress = Progress { sent: true, ..ending.taken.progress };
             self.mark(&ending.taken, Says::Tried, progress).await?;
             ending.delta = Some(delta);
-            ending.listed = counted;
         }
         Ok(ending)
     }
@@ -247,24 +253,14 @@ impl<C: Clock + 'static, T: Table, Q: Queues> AwsStore<C, T, Q> {
     /// The marker says that the message ended with somebody else. What we sent still counts: the marker that stands there makes
     /// sure that nobody takes our claim for the message's end.
     async fn becomes_stale(&self, mut ending: Ending) -> StoreResult<Ending> {
-        let (counted, keys) = self.counted(&ending.taken, &ending.settlement).await?;
+        let (counted, _) = self.counted(&ending.taken, &ending.settlement).await?;
         ending.stale = true;
-        ending.listed = counted.clone();
-        let mut delta = Delta { number: Some((ending.taken.number, done_if(!keys.is_empty()))), ..Delta::default() };
-        for event in &counted {
-            delta = delta.count(format!("m:{}", event.metric), 1);
-            let at = event.at.as_microsecond();
-            delta.latest.extend([(format!("t:{}", event.metric), at), ("delivery".to_owned(), at)]);
-        }
-        ending.delta = Some(delta);
+        ending.delta = Some(self.sends(ending.taken.number, &counted));
         Ok(ending)
     }
 
     fn rare(&self, mut ending: Ending, ours: bool) -> Ending {
-        if !ours {
-            ending.stale = true;
-            ending.listed.clear();
-        }
+        ending.stale |= !ours;
         ending
     }
 
@@ -282,7 +278,6 @@ impl<C: Clock + 'static, T: Table, Q: Queues> AwsStore<C, T, Q> {
             let booked = self.book(&writer, &deltas, &[]).await?;
             for ending in some.into_iter().filter(|ending| booked.lost.contains(&ending.taken.number)) {
                 ending.stale = true;
-                ending.listed.clear();
             }
         }
         Ok(())

@@ -3,6 +3,8 @@
 mod costs;
 mod deliveries;
 mod laws;
+mod recent;
+mod shares;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -16,7 +16,7 @@ use crate::klaviyo::PreparedEvent;
 use crate::metric::Metric;
 use crate::rules::Rules;
 
-pub use profile::{identity_of, left_out};
+pub use profile::{identity_of, left_out, properties_only};
 pub(crate) use properties::push_json_text;
 pub use properties::{Properties, rfc3339};
 

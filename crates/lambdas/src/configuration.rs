@@ -48,7 +48,7 @@ impl Configuration {
         let options = StoreOptions {
             ledger: settings.retention.ledger,
             exact: settings.ledger,
-            recent_events: settings.retention.recent_events > 0,
+            recent_events: usize::try_from(settings.retention.recent_events).unwrap_or(usize::MAX),
             visibility: visibility(&mut reader),
         };
         let configuration = Self {
@@ -135,7 +135,7 @@ mod tests {
             (configuration.stack.as_str(), configuration.klaviyo_url.as_str()),
             ("shop", "https://a.klaviyo.com")
         );
-        assert!(!configuration.aws.options.recent_events);
+        assert_eq!(configuration.aws.options.recent_events, 0);
         assert_eq!(configuration.aws.options.visibility, Duration::from_secs(90));
     }
 }

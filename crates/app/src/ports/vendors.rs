@@ -4,7 +4,7 @@ use std::future::Future;
 
 use domain::contact::Contact;
 use domain::directory::Person;
-use domain::klaviyo::{ApiError, PreparedEvent};
+use domain::klaviyo::{ApiError, PreparedEvent, PreparedProfile, ProfileChange};
 use domain::{ContactId, WorkspaceId};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -136,13 +136,24 @@ pub struct Room {
     pub bulk_now: u32,
 }
 
-/// Writing to Klaviyo. Both send methods may be repeated: the event's `unique_id` makes that harmless.
+/// Writing to Klaviyo. All of it may be repeated: an event's `unique_id` makes that harmless, and a profile has the same values
+/// after the second time as after the first.
 pub trait Klaviyo: Send + Sync {
     /// `POST /api/events`.
     fn send_one(&self, event: &PreparedEvent) -> impl Future<Output = Result<(), CallError>> + Send;
 
     /// `POST /api/event-bulk-create-jobs`; all of them are taken or none. No two may have the same key.
     fn send_bulk(&self, events: &[&PreparedEvent]) -> impl Future<Output = Result<(), CallError>> + Send;
+
+    /// `POST /api/profile-import`: writes a profile without an event. It makes one where there is none, so it is for people who
+    /// were sent before. Its limit (75 a second, 750 a minute) is its own; what the vendor tells us to wait holds it as well.
+    ///
+    /// Two calls for one profile at the same time end in any order: the caller sends the newer one after the older one's answer.
+    /// A key that may not write profiles is [`CallError::Forbidden`], which stops nothing else.
+    fn import_profile(
+        &self,
+        profile: &PreparedProfile,
+    ) -> impl Future<Output = Result<ProfileChange, CallError>> + Send;
 
     /// What the limits allow now.
     fn room(&self) -> Room;

@@ -13,22 +13,19 @@ fn busy() -> World {
     let world = World::start();
     world.subscribe();
     let intercom = world.sandbox.intercom();
-    world.sandbox.klaviyo().refuse_when(
-        "data.attributes.properties.Ticket name",
-        "Cursed parcel",
-        "no such parcels here",
-    );
+    world.sandbox.klaviyo().refuse_when("Ticket name", "Cursed parcel", "no such parcels here");
     let from = intercom.clock().now() - 3_600;
     nine_metrics(intercom, 4, from).expect("played");
     let ada = world.customer("Ada Byron");
-    intercom.create_ticket(&ada, "Customer ticket", "Cursed parcel").expect("filed");
+    intercom.create_ticket(&ada, "Order problem", "Cursed parcel").expect("filed");
     let lead = intercom.add_contact(ContactSpec::lead());
     intercom.start_conversation(&lead, "Who am I?").expect("started");
+    world.wait_for("some are dead, some are parked", |status| {
+        status["dead"].as_u64() > Some(0) && status["parked"].as_u64() > Some(0) && status["in_flight"] == 0
+    });
+    // What is older than this is the import's.
     intercom.clear_webhook();
     intercom.seed_history(&SeedSpec { conversations: 60, tickets: 20, contacts: 30, ..SeedSpec::default() });
-    world.wait_for("one is dead, some are parked", |status| {
-        status["dead"] == 1 && status["parked"].as_u64() > Some(0) && status["in_flight"] == 0
-    });
     world
 }
 

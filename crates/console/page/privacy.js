@@ -45,7 +45,7 @@ export function privacy({ about }) {
   ];
   const root = el("div", null, el("h1", null, "Privacy"),
     el("p", { class: "lead" }, `Everything is kept in ${place}. Klaviyo is sent events and profile data, ${texts}; internal notes never. Consent is never touched, and logs hold ids only.`),
-    el("h2", null, "What is kept"), table("What is kept", [["What", ""], ["Holds", ""], ["How long", ""]], rows),
+    el("h2", null, "What is kept"), table("What is kept", [["What", ""], ["Holds", ""], ["How long", ""]], rows, "stack"),
     el("h2", null, "Forget a person"), said, form);
   return { root, async update() {} };
 }

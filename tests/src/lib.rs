@@ -6,4 +6,5 @@ pub mod browser;
 pub mod emulator;
 pub mod http;
 pub mod process;
+pub mod proxy;
 pub mod wait;

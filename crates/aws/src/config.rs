@@ -26,8 +26,8 @@ pub struct AwsConfig {
 /// How the store works.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoreOptions {
-    /// The visibility timeout of the queues, as the template has it: how long a message that the event source handed over
-    /// stays hidden from others. At least six times the function's timeout, so that no function outlives it.
+    /// The visibility timeout of the queues, which the template tells the consumer: how long a message that the event source handed
+    /// over stays hidden from others. At least six times the function's timeout, so that no function outlives it.
     pub visibility: Duration,
     /// How long ledger entries are kept; `None` keeps them for good. DynamoDB deletes by it, at no cost.
     pub ledger: Option<Duration>,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use app::deliver::{Consumer, ConsumerOptions, Deps};
-use app::history::{Asking, HistoryOptions, Importer, first_start};
+use app::history::{Asking, HistoryOptions, Importer, Questions, first_start};
 use app::housekeeping::Housekeeper;
 use app::ports::{
     Accepted, Clock as _, ConsumerStore, Inbox, Intercom, Jitter as _, Klaviyo, Lane, StoreResult, VendorState,
@@ -109,8 +109,8 @@ impl Pipeline {
     pub(crate) fn console(&self, access: Access) -> Router {
         match &self.vendors {
             Some(clients) => {
-                let asking: Arc<dyn Asking> = Arc::new(self.importer(clients));
-                self.console_with(access, clients.vendors.clone(), Some(asking))
+                let questions = Questions { importer: self.importer(clients), klaviyo: clients.klaviyo.clone() };
+                self.console_with(access, clients.vendors.clone(), Some(Arc::new(questions)))
             }
             None => self.console_with(access, NoVendors, None),
         }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use app::environment::CONSOLE_TOKEN;
-use app::history::Asking;
+use app::history::{Asking, Questions};
 use app::ports::{Blocked, Clock as _, StoreError, VendorState};
 use aws::secrets::{SecretReader, SecretTrouble, Secrets};
 use axum::body::Body;
@@ -70,7 +70,11 @@ impl<R: SecretReader> ConsoleFunction<R> {
             _ => None,
         };
         let asking: Option<Arc<dyn Asking>> = match QUESTIONS.contains(&request.uri().path()) {
-            true => Some(Arc::new(importer(self.store.clone(), &self.keys.clients().await?.0, &self.settings))),
+            true => {
+                let clients = self.keys.clients().await?.0;
+                let importer = importer(self.store.clone(), &clients, &self.settings);
+                Some(Arc::new(Questions { importer, klaviyo: clients.klaviyo.clone() }))
+            }
             false => None,
         };
         let router = console::router(Console {

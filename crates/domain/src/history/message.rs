@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::select::Scope;
-use super::stream::StreamName;
+use super::window::StreamName;
 use crate::ids::KeyHash;
 use crate::intercom::{Item, Unreadable, read_rest};
 use crate::parse::{describe, from_slice};

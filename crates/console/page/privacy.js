@@ -4,6 +4,13 @@ import { post } from "./api.js";
 import { announce, confirm, el, fill, say, table } from "./dom.js";
 import { plural } from "./words.js";
 
+function removed(report) {
+  const counts = [[report.parked, "parked notification"], [report.dead_letters, "refused notification"], [report.cached_contacts, "remembered contact"],
+    [report.recent_events, "listed event"], [report.identifiers, "identifier"], [report.klaviyo_deletions, "deletion asked of Klaviyo", "deletions asked of Klaviyo"]];
+  const some = counts.filter(([count]) => count > 0).map(([count, one, many]) => plural(count, one, many));
+  return some.length > 0 ? some.join(", ") : "nothing, because nothing was kept";
+}
+
 export function privacy({ about }) {
   const said = el("div");
   const who = el("input", { id: "who", type: "text", autocomplete: "off", spellcheck: "false", required: true });
@@ -21,12 +28,11 @@ export function privacy({ about }) {
     try {
       const body = given.includes("@") ? { email: given } : { contact: given };
       const report = await post("/api/forget", { ...body, klaviyo: also.checked });
-      const removed = Object.entries(report?.removed ?? {}).map(([what, count]) => `${what} ${count}`).join(", ");
-      fill(said, say("good", "Forgotten.", removed && `Removed: ${removed}.`));
+      fill(said, say("good", "Forgotten.", `Removed: ${removed(report)}.`), report.notes.map((note) => say("wait", note)));
       announce("The person was forgotten.");
       form.reset();
     } catch (error) {
-      fill(said, say("bad", error.status === 404 ? "This version forgets by itself only; see the table." : error.message));
+      fill(said, say("bad", error.message));
       announce(error.message);
     }
   });

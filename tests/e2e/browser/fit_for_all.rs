@@ -29,23 +29,28 @@ fn busy() -> World {
     world
 }
 
-fn check(world: &World, name: &str, view: View) {
-    let violations = world.browser.violations();
-    world.browser.screenshot(&format!("{name}-{}", view.name));
-    assert!(violations.is_empty(), "{name}, {}: {violations:#?}", view.name);
-    let wider = world.browser.script("return document.documentElement.scrollWidth - innerWidth", &[]);
-    assert!(wider.as_i64() <= Some(0), "{name}, {}: {wider} pixels too wide", view.name);
+/// Takes the picture, and gives what is wrong with it.
+fn check(world: &World, name: &str, view: View) -> Vec<String> {
+    let browser = &world.browser;
+    let mut wrong: Vec<String> = browser.violations();
+    browser.screenshot(&format!("{name}-{}", view.name));
+    let wider = browser.script("return document.documentElement.scrollWidth - innerWidth", &[]);
+    if wider.as_i64() > Some(0) {
+        wrong.push(format!("{wider} pixels too wide"));
+    }
+    wrong.into_iter().map(|wrong| format!("{name}, {}: {wrong}", view.name)).collect()
 }
 
 #[test]
 fn every_section_is_fit_for_everybody() {
     let world = busy();
     let browser = &world.browser;
+    let mut wrong = Vec::new();
     for view in VIEWS {
         browser.look(view);
         browser.go(&world.url("/"));
         browser.wait_for("Console token");
-        check(&world, "sign-in", view);
+        wrong.extend(check(&world, "sign-in", view));
     }
     browser.look(VIEWS[0]);
     world.sign_in();
@@ -64,7 +69,7 @@ fn every_section_is_fit_for_everybody() {
         }
         for view in VIEWS {
             browser.look(view);
-            check(&world, section, view);
+            wrong.extend(check(&world, section, view));
         }
     }
     world.section("letters");
@@ -74,7 +79,8 @@ fn every_section_is_fit_for_everybody() {
     browser.wait_for("What the rules say");
     for view in VIEWS {
         browser.look(view);
-        check(&world, "explained", view);
+        wrong.extend(check(&world, "explained", view));
     }
+    assert!(wrong.is_empty(), "{wrong:#?}");
     world.no_complaints_but(&["401 (Unauthorized)", "404 (Not Found)"]);
 }

@@ -54,6 +54,19 @@ impl LocalCache {
         }
     }
 
+    /// Drops what is not wanted; gives how many went.
+    pub(crate) fn retain(&mut self, wanted: impl Fn(&str, &str) -> bool) -> u64 {
+        let before = self.values.len();
+        self.values.retain(|key, (value, _)| wanted(key, value));
+        self.bytes = self.values.iter().map(|(key, (value, _))| key.len() + value.len()).sum();
+        (before - self.values.len()) as u64
+    }
+
+    /// Keys and values, whatever their expiry.
+    pub(crate) fn entries(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.values.iter().map(|(key, (value, _))| (key.as_str(), value.as_str()))
+    }
+
     /// Gives how many went.
     pub(crate) fn clean(&mut self, now: Timestamp) -> u64 {
         let before = self.values.len();

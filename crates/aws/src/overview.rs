@@ -60,6 +60,11 @@ impl Stored {
         }
     }
 
+    /// Whose event it is.
+    pub(crate) fn contact(&self) -> Option<&str> {
+        self.contact.as_deref()
+    }
+
     fn event(self) -> RecentEvent {
         let moment = |at| Timestamp::from_microsecond(at).unwrap_or(Timestamp::MIN);
         RecentEvent {

@@ -4,16 +4,19 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use app::connect::{Connecting, Place};
 use app::deliver::{Consumer, ConsumerOptions, Deps};
+use app::forget::Forgetter;
 use app::history::{Asking, HistoryOptions, Importer, first_start};
 use app::housekeeping::Housekeeper;
 use app::ports::{Accepted, Clock as _, ConsumerStore, Inbox, Intercom, Jitter as _, Klaviyo, Lane, StoreResult};
 use app::receive::Receiver;
+use app::recipes::Recipes;
 use app::settings::Settings;
 use app::status::NoVendors;
 use axum::Router;
 use clients::{ClientConfig, Clients};
-use console::{Access, Console};
+use console::{Access, Console, Desk};
 use domain::ClientSecrets;
 use jiff::Timestamp;
 use sqlite::{SqliteOptions, SqliteStore};
@@ -66,6 +69,7 @@ pub(crate) struct Pipeline {
     wake: Arc<Notify>,
     vendors: Option<VendorClients>,
     setup: Vec<String>,
+    connecting: Option<Arc<dyn Connecting>>,
 }
 
 /// Workers that run until they are told to stop.
@@ -81,7 +85,7 @@ impl Pipeline {
         let opening =
             tokio::task::spawn_blocking(move || SqliteStore::open(&path, SqliteOptions::default(), SystemClock));
         let store = opening.await.map_err(Failure::bad)?.map_err(Failure::bad)?;
-        Ok(Self { store, settings, wake: Arc::new(Notify::new()), vendors: None, setup })
+        Ok(Self { store, settings, wake: Arc::new(Notify::new()), vendors: None, setup, connecting: None })
     }
 
     /// Builds the clients. Sends nothing yet.
@@ -93,6 +97,11 @@ impl Pipeline {
         let clients = clients::connect(config, clock, jitter, Arc::new(self.store.clone())).await;
         self.vendors = Some(clients.map_err(Failure::configuration)?);
         Ok(())
+    }
+
+    /// From now on the console takes keys: for set-up mode.
+    pub(crate) fn take_keys(&mut self, connecting: impl Connecting + 'static) {
+        self.connecting = Some(Arc::new(connecting));
     }
 
     /// The webhook; in set-up mode it answers 503.
@@ -107,16 +116,29 @@ impl Pipeline {
     pub(crate) fn console(&self, access: Access) -> Router {
         let store = self.store.clone();
         let (setup, history_days, clock) = (self.setup.clone(), self.settings.history_days, SystemClock);
+        let desk = self.desk();
         match &self.vendors {
             Some(clients) => {
                 let vendors = clients.vendors.clone();
                 let asking: Option<Arc<dyn Asking>> = Some(Arc::new(self.importer(clients)));
-                console::router(Console { store, vendors, clock, setup, access, history_days, asking })
+                console::router(Console { store, vendors, clock, setup, access, history_days, asking, desk })
             }
             None => {
                 let vendors = NoVendors;
-                console::router(Console { store, vendors, clock, setup, access, history_days, asking: None })
+                console::router(Console { store, vendors, clock, setup, access, history_days, asking: None, desk })
             }
+        }
+    }
+
+    fn desk(&self) -> Desk {
+        let rules = Arc::new(self.settings.rules.clone());
+        let empty = Desk { connecting: self.connecting.clone(), ..Desk::empty(Place::Machine, Arc::clone(&rules)) };
+        let Some(clients) = &self.vendors else { return empty };
+        let (store, intercom, klaviyo) = (self.store.clone(), clients.intercom.clone(), clients.klaviyo.clone());
+        Desk {
+            recipes: Some(Arc::new(Recipes::new(klaviyo.clone(), Arc::clone(&rules)))),
+            forgetting: Some(Arc::new(Forgetter::new(store, intercom, klaviyo, rules))),
+            ..empty
         }
     }
 

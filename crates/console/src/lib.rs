@@ -5,7 +5,11 @@
 
 mod access;
 mod answer;
+mod connect;
+mod desk;
+mod forget;
 mod history;
+mod recipes;
 mod routes;
 #[cfg(test)]
 mod tests;
@@ -18,6 +22,7 @@ use axum::Router;
 use axum::routing::{get, post};
 
 pub use access::Access;
+pub use desk::Desk;
 
 /// What the console needs.
 #[expect(missing_debug_implementations, reason = "it holds whoever asks Intercom, which is one of several types")]
@@ -36,6 +41,8 @@ pub struct Console<S, V, C> {
     pub history_days: Option<u32>,
     /// Who asks Intercom for `plan` and `verify`; `None` in set-up mode.
     pub asking: Option<Arc<dyn Asking>>,
+    /// Who sets things up.
+    pub desk: Desk,
 }
 
 /// The routes `/`, `/healthz` and `/api/…`.
@@ -55,6 +62,13 @@ where
         .route("/api/dead-letters/{id}/replay", post(routes::replay::<S, V, C>))
         .route("/api/dead-letters/{id}/discard", post(routes::discard::<S, V, C>))
         .route("/api/history/{action}", get(history::ask::<S, V, C>).post(history::steer::<S, V, C>))
+        .route("/api/connect", get(connect::report::<S, V, C>))
+        .route("/api/connect/check", post(connect::check::<S, V, C>))
+        .route("/api/connect/save", post(connect::save::<S, V, C>))
+        .route("/api/forget", post(forget::forget::<S, V, C>))
+        .route("/api/recipes", get(recipes::list::<S, V, C>))
+        .route("/api/recipes/{name}", get(recipes::preview::<S, V, C>))
+        .route("/api/recipes/{name}/apply", post(recipes::apply::<S, V, C>))
         .route("/api/events/recent", get(routes::recent_events::<S, V, C>))
         .fallback(answer::no_such_route)
         .method_not_allowed_fallback(answer::wrong_method)

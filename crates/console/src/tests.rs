@@ -1,7 +1,8 @@
 use std::collections::HashMap;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use app::connect::Place;
 use app::ports::{
     Accepted, Books, Clock, DeadLetter, DeadLetterPage, DeadLetters, Document, Documents, ItemBook, ItemBooks,
     ItemCount, Overview, RecentEvent, Retention, StoreError, StoreResult,
@@ -15,7 +16,7 @@ use secrecy::SecretString;
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
 
-use super::{Access, Console, health_router, router};
+use super::{Access, Console, Desk, health_router, router};
 
 const NOW: Timestamp = Timestamp::UNIX_EPOCH;
 
@@ -143,7 +144,16 @@ async fn ask(access: Access, locked: bool, request: Request<Body>) -> Response<B
 }
 
 fn console(store: Store, setup: Vec<String>, access: Access) -> Console<Store, NoVendors, Still> {
-    Console { store, vendors: NoVendors, clock: Still, setup, access, history_days: None, asking: None }
+    Console {
+        store,
+        vendors: NoVendors,
+        clock: Still,
+        setup,
+        access,
+        history_days: None,
+        asking: None,
+        desk: Desk::empty(Place::Machine, Arc::default()),
+    }
 }
 
 async fn body(response: Response<Body>) -> Value {

@@ -2,14 +2,17 @@
 
 use std::sync::Arc;
 
+use app::connect::Place;
 use app::environment::CONSOLE_TOKEN;
+use app::forget::Forgetter;
 use app::history::Asking;
 use app::ports::{Blocked, Clock as _, StoreError, VendorState};
+use app::recipes::Recipes;
 use aws::secrets::{SecretReader, SecretTrouble, Secrets};
 use axum::body::Body;
 use clients::StoredVendors;
 use clients::time::SystemClock;
-use console::{Access, Console};
+use console::{Access, Console, Desk};
 use http::Response;
 use jiff::Timestamp;
 use lambda_http::Request;
@@ -25,6 +28,9 @@ const STATUS: &str = "/api/status";
 
 /// The questions that are asked of Intercom.
 const QUESTIONS: [&str; 2] = ["/api/history/plan", "/api/history/verify"];
+
+/// What is made or deleted at Klaviyo begins with one of these.
+const DESK: [&str; 2] = ["/api/recipes", "/api/forget"];
 
 /// Why a request was not answered. Lambda answers 502 then, and the log has the sentence.
 #[derive(Debug, thiserror::Error)]
@@ -47,6 +53,7 @@ pub struct ConsoleFunction<R> {
     secrets: Secrets<R>,
     keys: KeyRing<R>,
     settings: Settings,
+    secret: String,
 }
 
 impl<R: SecretReader> ConsoleFunction<R> {
@@ -58,7 +65,13 @@ impl<R: SecretReader> ConsoleFunction<R> {
         configuration: &Configuration,
     ) -> Result<Self, ConsoleError> {
         secrets.get(CONSOLE_TOKEN, SystemClock.now()).await?;
-        Ok(Self { store, secrets, keys, settings: configuration.settings.clone() })
+        Ok(Self {
+            store,
+            secrets,
+            keys,
+            settings: configuration.settings.clone(),
+            secret: configuration.secret.clone(),
+        })
     }
 
     /// Answers one request, by what is stored at this moment.
@@ -72,6 +85,10 @@ impl<R: SecretReader> ConsoleFunction<R> {
             true => Some(Arc::new(importer(self.store.clone(), &self.keys.clients().await?.0, &self.settings))),
             false => None,
         };
+        let desk = match DESK.iter().any(|path| request.uri().path().starts_with(path)) {
+            true => self.desk().await?,
+            false => Desk::empty(self.place(), Arc::new(self.settings.rules.clone())),
+        };
         let router = console::router(Console {
             store: self.store.clone(),
             vendors: Seen(vendors),
@@ -80,10 +97,28 @@ impl<R: SecretReader> ConsoleFunction<R> {
             access: Access::Token(token),
             history_days: self.settings.history_days,
             asking,
+            desk,
         });
         Ok(match router.oneshot(request).await {
             Ok(response) => response,
             Err(never) => match never {},
+        })
+    }
+}
+
+impl<R: SecretReader> ConsoleFunction<R> {
+    fn place(&self) -> Place {
+        Place::Aws { secret: self.secret.clone() }
+    }
+
+    async fn desk(&self) -> Result<Desk, ConsoleError> {
+        let (clients, rules) = (self.keys.clients().await?.0, Arc::new(self.settings.rules.clone()));
+        let forgetter =
+            Forgetter::new(self.store.clone(), clients.intercom, clients.klaviyo.clone(), Arc::clone(&rules));
+        Ok(Desk {
+            recipes: Some(Arc::new(Recipes::new(clients.klaviyo, Arc::clone(&rules)))),
+            forgetting: Some(Arc::new(forgetter)),
+            ..Desk::empty(self.place(), rules)
         })
     }
 }

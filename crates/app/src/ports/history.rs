@@ -79,6 +79,9 @@ pub trait IntercomSearch: Send + Sync {
     /// not found; nor are those whose tags would take another call.
     fn contacts(&self, ids: &[ContactId]) -> impl Future<Output = Result<Vec<Contact>, CallError>> + Send;
 
+    /// Contacts with this e-mail address, at most 150 (`POST /contacts/search`).
+    fn contacts_by_email(&self, email: &str) -> impl Future<Output = Result<Vec<Contact>, CallError>> + Send;
+
     /// `GET /conversations/{id}`: the conversation with its parts. `None`: deleted.
     fn conversation(&self, id: &str) -> impl Future<Output = Result<Option<Bytes>, CallError>> + Send;
 }

@@ -10,6 +10,7 @@ mod desk;
 mod history;
 mod killed;
 mod memory;
+mod oddities;
 mod pipeline;
 #[path = "support/machine.rs"]
 mod product;

@@ -107,10 +107,10 @@ pub trait Connecting: Send + Sync {
     fn save(&self, keys: EnteredKeys, overwrite: bool) -> Coming<'_, Saved>;
 }
 
-/// Where this runs.
+/// Where the keys are kept.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "place", rename_all = "lowercase")]
-pub enum Place {
+pub enum KeyPlace {
     /// One process on one machine: keys come from the environment or a file.
     Machine,
     /// On AWS: keys are in a secret, which nobody but its owner writes.
@@ -123,9 +123,9 @@ pub enum Place {
 /// What the page and the terminal show.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct ConnectReport {
-    /// Where this runs.
+    /// Where the keys are kept.
     #[serde(flatten)]
-    pub place: Place,
+    pub place: KeyPlace,
     /// Whether keys can be entered here.
     pub can_save: bool,
     /// Variables that are missing.
@@ -205,7 +205,7 @@ pub async fn connect_report(
     store: &(impl Documents + Overview),
     rules: &Rules,
     missing: &[String],
-    (place, can_save): (Place, bool),
+    (place, can_save): (KeyPlace, bool),
 ) -> StoreResult<ConnectReport> {
     let seen = topics_seen(store).await?;
     let books = store.books().await?;

@@ -13,7 +13,7 @@ use domain::recipes::{AssetKind, Parts, Recipe};
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::ports::{Account, AccountMetric, CallError, KlaviyoAccount};
+use crate::ports::{AccountMetric, CallError, KlaviyoAccount};
 
 pub use book::RecipeBook;
 
@@ -84,9 +84,9 @@ pub struct Recipes<K> {
     rules: Arc<Rules>,
 }
 
-/// What was read of the account once, for all recipes. What may not be read is told by name.
+/// What was read of the account. What may not be read is told by name.
 struct Survey {
-    account: Result<Account, CallError>,
+    sender: Option<(String, String)>,
     metrics: Result<Vec<AccountMetric>, CallError>,
 }
 
@@ -96,24 +96,25 @@ impl<K: KlaviyoAccount> Recipes<K> {
         Self { klaviyo, rules }
     }
 
-    /// All recipes and where they stand. Fails only where nothing at all can be said.
+    /// All recipes and where they stand, without the requests. Fails only where nothing at all can be said.
     pub async fn list(&self) -> Result<Vec<RecipeReport>, RecipeError> {
-        let survey = self.survey().await?;
+        let survey = Survey { sender: None, metrics: forgiven(self.klaviyo.metrics().await)? };
         let mut reports = Vec::with_capacity(Recipe::ALL.len());
         for recipe in Recipe::ALL {
-            reports.push(self.report(recipe, &survey).await?);
+            let report = self.report(recipe, &survey).await?;
+            reports.push(RecipeReport { requests: Vec::new(), ..report });
         }
         Ok(reports)
     }
 
     /// One recipe, and what would be sent.
     pub async fn preview(&self, recipe: Recipe) -> Result<RecipeReport, RecipeError> {
-        self.report(recipe, &self.survey().await?).await
+        self.report(recipe, &self.survey(recipe).await?).await
     }
 
     /// Makes it, unless something of its name is there.
     pub async fn apply(&self, recipe: Recipe) -> Result<RecipeReport, RecipeError> {
-        let survey = self.survey().await?;
+        let survey = self.survey(recipe).await?;
         let before = self.report(recipe, &survey).await?;
         match before.state {
             RecipeState::Made => return Ok(before),
@@ -144,11 +145,13 @@ impl<K: KlaviyoAccount> Recipes<K> {
         }
     }
 
-    /// A refused key or an outage is told once, not with every recipe.
-    async fn survey(&self) -> Result<Survey, RecipeError> {
-        let account = forgiven(self.klaviyo.account().await)?;
-        let metrics = forgiven(self.klaviyo.metrics().await)?;
-        Ok(Survey { account, metrics })
+    /// What one recipe needs of the account. Klaviyo lets the account be read 15 times a minute, so it is read for flows alone.
+    async fn survey(&self, recipe: Recipe) -> Result<Survey, RecipeError> {
+        let sender = match recipe.kind() {
+            AssetKind::Flow => forgiven(self.klaviyo.account().await)?.ok().and_then(|account| account.sender),
+            AssetKind::Segment | AssetKind::Template => None,
+        };
+        Ok(Survey { sender, metrics: forgiven(self.klaviyo.metrics().await)? })
     }
 
     fn parts(&self, recipe: Recipe, survey: &Survey) -> Parts {
@@ -157,8 +160,7 @@ impl<K: KlaviyoAccount> Recipes<K> {
             metric.integration.as_deref() == Some(OUR_INTEGRATION) && Some(metric.name.as_str()) == wanted.as_deref()
         };
         let metric = survey.metrics.iter().flatten().find(ours).map(|metric| metric.id.clone());
-        let sender = survey.account.as_ref().ok().and_then(|account| account.sender.clone());
-        Parts { metric, template: None, sender }
+        Parts { metric, template: None, sender: survey.sender.clone() }
     }
 
     async fn report(&self, recipe: Recipe, survey: &Survey) -> Result<RecipeReport, RecipeError> {

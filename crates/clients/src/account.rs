@@ -7,11 +7,8 @@ use domain::recipes::AssetKind;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::klaviyo::{Api, KlaviyoClient, json, unreadable};
+use crate::klaviyo::{Api, KlaviyoClient, MOST_OF_A_LIST, json, unreadable};
 use crate::transport::{Outgoing, Transport};
-
-/// As much as a list may have.
-const MOST_OF_A_LIST: usize = 8 * 1024 * 1024;
 
 /// Pages of a list that are read. An account has some dozens of metrics, a page 200; names are filtered by Klaviyo.
 const MOST_PAGES: usize = 25;
@@ -144,7 +141,8 @@ impl<T: Transport, C: Clock, J: Jitter, D: Documents> Api<T, C, J, D> {
             name: metric.attributes.name,
             integration: metric.attributes.integration.and_then(|integration| integration.name),
         };
-        let question = self.reading("metrics", "/api/metrics".to_owned());
+        let mut question = self.reading("metrics", "/api/metrics".to_owned());
+        question.endpoint = Endpoint::KlaviyoAssets;
         Ok(self.all_pages(question).await?.into_iter().map(metric).collect())
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use app::ports::{CallError, Clock, Documents, Jitter, Klaviyo, Room};
 use bytes::Bytes;
-use domain::klaviyo::{PreparedEvent, bulk_body};
+use domain::klaviyo::{PreparedEvent, PreparedProfile, ProfileChange, bulk_body};
 use domain::limits::Endpoint;
 use serde::Deserialize;
 
@@ -15,6 +15,9 @@ use crate::transport::{Flaw, HttpTransport, Outgoing, Transport};
 
 /// As much of an answer to a write as is worth reading: its errors.
 const MOST_OF_ERRORS: usize = 64 * 1024;
+
+/// As much as a list may have.
+pub(crate) const MOST_OF_A_LIST: usize = 8 * 1024 * 1024;
 
 /// Writes to Klaviyo. Cheap to clone.
 pub struct KlaviyoClient<C, J, D>(pub(crate) Api<HttpTransport, C, J, D>);
@@ -50,6 +53,10 @@ impl<C: Clock, J: Jitter, D: Documents> Klaviyo for KlaviyoClient<C, J, D> {
         self.0.bulk(bulk_body(events).into()).await
     }
 
+    async fn import_profile(&self, profile: &PreparedProfile) -> Result<ProfileChange, CallError> {
+        self.0.profile(profile.body().into()).await
+    }
+
     fn room(&self) -> Room {
         Room {
             single_now: self.0.caller.room(Endpoint::KlaviyoEvents),
@@ -73,6 +80,21 @@ impl<T: Transport, C: Clock, J: Jitter, D: Documents> Api<T, C, J, D> {
     /// `POST /api/event-bulk-create-jobs`, <https://developers.klaviyo.com/en/reference/bulk_create_events>.
     pub(crate) async fn bulk(&self, body: Bytes) -> Result<(), CallError> {
         self.write(Endpoint::KlaviyoBulk, "/api/event-bulk-create-jobs", body).await
+    }
+
+    /// `POST /api/profile-import`, <https://developers.klaviyo.com/en/reference/create_or_update_profile>.
+    pub(crate) async fn profile(&self, body: Bytes) -> Result<ProfileChange, CallError> {
+        let request = Outgoing {
+            endpoint: Endpoint::KlaviyoProfiles,
+            what: "profiles",
+            path: "/api/profile-import".to_owned(),
+            body: Some(body),
+            timeout: self.timeouts.single,
+            most: MOST_OF_ERRORS,
+        };
+        // The status says it all. The body repeats the profile, which is nobody's business here.
+        let change = |status| if status == 201 { ProfileChange::Created } else { ProfileChange::Updated };
+        self.caller.call(&request, |reply| Ok(change(reply.status))).await
     }
 
     async fn write(&self, endpoint: Endpoint, path: &str, body: Bytes) -> Result<(), CallError> {

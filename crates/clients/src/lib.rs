@@ -22,6 +22,7 @@ mod caller;
 mod config;
 mod intercom;
 mod klaviyo;
+mod looking;
 mod memory;
 mod search;
 pub mod time;

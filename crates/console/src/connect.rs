@@ -55,7 +55,7 @@ impl Entered {
 pub(crate) async fn report<S: Documents + Overview, V, C>(State(console): Shared<S, V, C>) -> Response {
     let desk = &console.desk;
     let place = (desk.place.clone(), desk.connecting.is_some());
-    match connect_report(&console.store, &desk.rules, &console.setup, place).await {
+    match connect_report(&console.store, &console.rules, &console.setup, place).await {
         Ok(report) => answer::json(StatusCode::OK, &report),
         Err(error) => answer::store_error(&error),
     }

@@ -2,18 +2,15 @@
 
 use std::sync::Arc;
 
-use app::connect::{Connecting, Place};
+use app::connect::{Connecting, KeyPlace};
 use app::forget::Forgetting;
 use app::recipes::RecipeBook;
-use domain::Rules;
 
 /// Who is asked.
 #[derive(Clone)]
 pub struct Desk {
-    /// Where this runs.
-    pub place: Place,
-    /// What a shop wants sent: tells which topics are of use.
-    pub rules: Arc<Rules>,
+    /// Where the keys are kept.
+    pub place: KeyPlace,
     /// Checks keys and writes them down: one process on one machine, while keys are missing. `None` anywhere else, where keys are
     /// accepted from nobody.
     pub connecting: Option<Arc<dyn Connecting>>,
@@ -25,8 +22,8 @@ pub struct Desk {
 
 impl Desk {
     /// One that nobody sits at.
-    pub fn empty(place: Place, rules: Arc<Rules>) -> Self {
-        Self { place, rules, connecting: None, recipes: None, forgetting: None }
+    pub fn empty(place: KeyPlace) -> Self {
+        Self { place, connecting: None, recipes: None, forgetting: None }
     }
 }
 

@@ -1,12 +1,15 @@
-//! Every body that is produced, against Klaviyo's own description of the two requests, where it is at hand.
+//! Every body that is produced, against Klaviyo's own description of the requests, where it is at hand.
 
-use domain::Rules;
-use domain::klaviyo::{PreparedEvent, bulk_body};
+use domain::contact::Contact;
+use domain::klaviyo::{PreparedEvent, PreparedProfile, bulk_body};
+use domain::mapping::{identity_of, properties_only};
 use domain::recipes::{AssetKind, Parts, Recipe};
+use domain::rules::ProfileRules;
+use domain::{ContactId, Rules};
 use jsonschema::Validator;
 use serde_json::{Value, json};
 
-use crate::support::{events, every_metric, fixture, fixture_names, shared};
+use crate::support::{contact, events, every_metric, fixture, fixture_names, profile_alone, shared};
 
 #[test]
 #[expect(clippy::print_stderr, reason = "a test that did nothing says so")]
@@ -27,6 +30,15 @@ fn requests_fit_klaviyo_s_description() {
         check(&single, &event.single_body());
     }
     check(&bulk, &bulk_body(&all.iter().collect::<Vec<_>>()));
+    let mara = contact(&ContactId::new("1"));
+    let rules = Rules { profile: ProfileRules { external_id: true, ..ProfileRules::default() }, ..Rules::default() };
+    let whole = profile_alone(&mara, &rules);
+    let part = properties_only(&identity_of(&mara, &rules), |properties| properties.number("Open", Some(0.0)));
+    let profile = request_schema(&description, "/api/profile-import");
+    for prepared in [&whole, &part] {
+        check(&profile, &prepared.body());
+    }
+    assert!(!profile.is_valid(&json!({"data": {"type": "profile", "attributes": {"mail": "a"}}})));
     // The check can fail.
     assert!(!single.is_valid(&json!({"data": {"type": "event", "attributes": {"propertys": {}}}})));
 }
@@ -58,6 +70,26 @@ fn recipes_fit_klaviyo_s_description() {
     let body = Recipe::LowRating.body(&parts).expect("all parts are there").to_string();
     let slip: Value = serde_json::from_str(&body.replace(r#""property""#, r#""field""#)).expect("JSON");
     assert!(!segments.is_valid(&slip));
+}
+
+/// The profile that is written alone is the one that rides on events, and one that says little says nothing else.
+#[test]
+fn a_profile_alone_is_the_events_profile() {
+    let mara = contact(&ContactId::new("1"));
+    let rules = Rules::default();
+    let body = |prepared: &PreparedProfile| serde_json::from_slice::<Value>(&prepared.body()).expect("JSON");
+    let event = &events(&fixture("ticket.created.v2_16"), &every_metric())[0];
+    let riding: Value = serde_json::from_str(event.profile_json()).expect("JSON");
+    let alone = profile_alone(&Contact { id: event.contact.clone(), ..mara.clone() }, &rules);
+    assert_eq!(body(&alone), json!({ "data": riding }));
+    assert!(alone.texts().iter().any(|text| Some(text) == mara.email.as_ref()));
+    let mail = mara.email.clone().expect("an address");
+    assert!(!format!("{alone:?}").contains(&mail));
+    let part = properties_only(&identity_of(&mara, &rules), |properties| properties.number("Open", Some(0.0)));
+    let attributes = &body(&part)["data"]["attributes"];
+    assert_eq!((&attributes["email"], &attributes["properties"]), (&json!(mail), &json!({ "Open": 0 })));
+    let names: Vec<&String> = attributes.as_object().expect("an object").keys().collect();
+    assert!(names.iter().all(|name| ["email", "phone_number", "properties"].contains(&name.as_str())), "{names:?}");
 }
 
 #[track_caller]

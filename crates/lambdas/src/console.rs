@@ -2,17 +2,17 @@
 
 use std::sync::Arc;
 
-use app::connect::Place;
+use app::connect::KeyPlace;
 use app::environment::CONSOLE_TOKEN;
 use app::forget::Forgetter;
-use app::history::Asking;
+use app::history::{Asking, Questions};
 use app::ports::{Blocked, Clock as _, StoreError, VendorState};
 use app::recipes::Recipes;
 use aws::secrets::{SecretReader, SecretTrouble, Secrets};
 use axum::body::Body;
 use clients::StoredVendors;
 use clients::time::SystemClock;
-use console::{Access, Console, Desk};
+use console::{About, Access, Attempts, Console, Desk, Place};
 use http::Response;
 use jiff::Timestamp;
 use lambda_http::Request;
@@ -54,6 +54,7 @@ pub struct ConsoleFunction<R> {
     keys: KeyRing<R>,
     settings: Settings,
     secret: String,
+    attempts: Arc<Attempts>,
 }
 
 impl<R: SecretReader> ConsoleFunction<R> {
@@ -71,6 +72,7 @@ impl<R: SecretReader> ConsoleFunction<R> {
             keys,
             settings: configuration.settings.clone(),
             secret: configuration.secret.clone(),
+            attempts: Arc::default(),
         })
     }
 
@@ -82,12 +84,16 @@ impl<R: SecretReader> ConsoleFunction<R> {
             _ => None,
         };
         let asking: Option<Arc<dyn Asking>> = match QUESTIONS.contains(&request.uri().path()) {
-            true => Some(Arc::new(importer(self.store.clone(), &self.keys.clients().await?.0, &self.settings))),
+            true => {
+                let clients = self.keys.clients().await?.0;
+                let importer = importer(self.store.clone(), &clients, &self.settings);
+                Some(Arc::new(Questions { importer, klaviyo: clients.klaviyo.clone() }))
+            }
             false => None,
         };
         let desk = match DESK.iter().any(|path| request.uri().path().starts_with(path)) {
             true => self.desk().await?,
-            false => Desk::empty(self.place(), Arc::new(self.settings.rules.clone())),
+            false => Desk::empty(self.place()),
         };
         let router = console::router(Console {
             store: self.store.clone(),
@@ -95,6 +101,9 @@ impl<R: SecretReader> ConsoleFunction<R> {
             clock: SystemClock,
             setup: Vec::new(),
             access: Access::Token(token),
+            attempts: Arc::clone(&self.attempts),
+            rules: Arc::new(self.settings.rules.clone()),
+            about: About::new(Place::Aws, &self.settings),
             history_days: self.settings.history_days,
             asking,
             desk,
@@ -107,8 +116,8 @@ impl<R: SecretReader> ConsoleFunction<R> {
 }
 
 impl<R: SecretReader> ConsoleFunction<R> {
-    fn place(&self) -> Place {
-        Place::Aws { secret: self.secret.clone() }
+    fn place(&self) -> KeyPlace {
+        KeyPlace::Aws { secret: self.secret.clone() }
     }
 
     async fn desk(&self) -> Result<Desk, ConsoleError> {
@@ -116,9 +125,9 @@ impl<R: SecretReader> ConsoleFunction<R> {
         let forgetter =
             Forgetter::new(self.store.clone(), clients.intercom, clients.klaviyo.clone(), Arc::clone(&rules));
         Ok(Desk {
-            recipes: Some(Arc::new(Recipes::new(clients.klaviyo, Arc::clone(&rules)))),
+            recipes: Some(Arc::new(Recipes::new(clients.klaviyo, rules))),
             forgetting: Some(Arc::new(forgetter)),
-            ..Desk::empty(self.place(), rules)
+            ..Desk::empty(self.place())
         })
     }
 }

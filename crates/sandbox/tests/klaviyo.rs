@@ -161,6 +161,11 @@ async fn profiles_are_imported_and_deleted() {
     let profiles = sandbox.klaviyo().profiles();
     assert_eq!(Value::Object(profiles[0].properties.clone()), json!({ "b": 1 }));
     assert_eq!(profiles[0].attributes["first_name"], "Ada");
+    sandbox.klaviyo().refuse_when("b", 2, "no b of 2");
+    let refused = klaviyo(&sandbox, "POST", "/api/profile-import", &profile(json!({ "b": 2 }))).await;
+    assert_eq!((refused.status, refused.pointers()), (400, vec!["/data/attributes/properties/b".to_owned()]));
+    let found = klaviyo(&sandbox, "GET", "/api/profiles?filter=equals(email,%22a@shop.co%22)", &Value::Null).await;
+    assert_eq!(found.json()["data"][0]["attributes"]["properties"], json!({ "b": 1 }));
     let job = json!({ "data": { "type": "data-privacy-deletion-job", "attributes": { "profile": { "data": {
         "type": "profile", "attributes": { "email": "a@shop.co" },
     } } } } });

@@ -3,7 +3,7 @@ use std::sync::Mutex;
 use futures_util::FutureExt as _;
 
 use super::*;
-use crate::ports::{Deletable, Vendor};
+use crate::ports::{Account, Deletable, Vendor};
 
 /// An account that remembers what was made, and misbehaves on demand.
 #[derive(Default)]

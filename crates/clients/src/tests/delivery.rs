@@ -1,6 +1,8 @@
 //! Failures, refusals and a key that is not valid.
 
 use app::ports::{CallError, Deletable, VendorState};
+use domain::klaviyo::ProfileChange;
+use domain::limits::Endpoint;
 use domain::recipes::AssetKind;
 
 use super::*;
@@ -232,4 +234,43 @@ async fn a_deletion_names_one_person() {
     let error = api.request_deletion(&person).await.expect_err("forbidden");
     assert!(error.to_string().contains("data-privacy:write") && !error.to_string().contains("acme"), "{error}");
     assert!(!format!("{person:?}").contains("acme"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_profile_has_a_request_and_limits_of_its_own() {
+    let (stage, api) = Stage::klaviyo([says(201), says(200), says(503), says(200)]).await;
+    let write = async || api.profile(Bytes::from_static(BODY)).await;
+    assert_eq!(write().await.expect("written"), ProfileChange::Created);
+    assert_eq!(write().await.expect("written"), ProfileChange::Updated);
+    assert_eq!(write().await.expect("written at the second try"), ProfileChange::Updated);
+    assert_eq!(stage.paths(), ["/api/profile-import"; 4]);
+    // 75 a second: none of these is sent early, and none of them takes an event's place.
+    let room = api.caller.room(Endpoint::KlaviyoEvents);
+    let before = stage.clock.now();
+    for _ in 0..160 {
+        write().await.expect("written");
+    }
+    assert!(stage.clock.now().duration_since(before).as_secs() >= 1);
+    for window in stage.times().windows(76) {
+        assert!(window[75] - window[0] >= 1_000, "{window:?}");
+    }
+    assert_eq!(api.caller.room(Endpoint::KlaviyoEvents), room);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_profile_s_trouble_is_the_vendor_s_or_its_own() {
+    let refusal = r#"{"errors":[{"code":"duplicate_profile","detail":"ann@acme.io"}]}"#;
+    let steps = [Step::Says(409, Vec::new(), refusal), says(403), with(429, "retry-after", 40), says(404)];
+    let (stage, api) = Stage::klaviyo(steps).await;
+    let write = async || api.profile(Bytes::from_static(BODY)).await.expect_err("fails");
+    let error = write().await;
+    assert!(matches!(&error, CallError::Refused { status: 409, .. }) && !error.to_string().contains("acme"), "{error}");
+    assert!(matches!(write().await, CallError::Forbidden { .. }));
+    assert_eq!(stage.vendors.blocked(), None, "a key that may not write profiles delivers events all the same");
+    // What it is told to wait holds events as well.
+    assert!(matches!(write().await, CallError::Wait { .. }));
+    assert!(matches!(send(&api).await, Err(CallError::Wait { .. })));
+    tokio::time::sleep(Duration::from_secs(41)).await;
+    let CallError::Stopped { reason, .. } = write().await else { panic!("a wrong address stops") };
+    assert!(reason.contains("404 on profiles") && reason.contains("KLAVIYO_API_URL"), "{reason}");
 }

@@ -7,6 +7,7 @@ use crate::contact::{Contact, Tag};
 use crate::directory::Directory;
 use crate::identity::Identity;
 use crate::intercom::Attribute;
+use crate::klaviyo::PreparedProfile;
 use crate::rules::{ContactRules, Rules};
 use crate::text::cut;
 
@@ -87,16 +88,36 @@ fn tag_name<'a>(tag: &'a Tag, directory: &'a Directory) -> Option<&'a str> {
     tag.name.as_deref().or_else(|| directory.tag(&tag.id))
 }
 
+/// Some properties of a profile and nothing else: all its other fields stay as they are in Klaviyo.
+pub fn properties_only(identity: &Identity, fill: impl FnOnce(&mut Properties)) -> PreparedProfile {
+    let json = String::from(r#"{"type":"profile","attributes":"#);
+    let mut fields = Properties::after(json, usize::MAX, MAX_PROFILE_BYTES / 2);
+    identifiers(&mut fields, identity);
+    fields.object("properties", MAX_PROFILE_BYTES / 2, fill);
+    let mut profile = fields.finish();
+    profile.push('}');
+    PreparedProfile { identity: identity.clone(), profile }
+}
+
+fn identifiers(fields: &mut Properties, identity: &Identity) {
+    fields.text("email", identity.email.as_deref());
+    fields.text("phone_number", identity.phone.as_deref());
+    fields.text("external_id", identity.external_id.as_deref());
+}
+
 impl Mapping<'_> {
+    /// The contact's profile as it would ride on an event, to be written without one.
+    pub fn profile_alone(&self, contact: &Contact, identity: &Identity) -> PreparedProfile {
+        PreparedProfile { identity: identity.clone(), profile: self.profile(contact, identity) }
+    }
+
     /// `{"type":"profile","attributes":{…}}`
     pub(super) fn profile(&self, contact: &Contact, identity: &Identity) -> String {
         let rules = &self.rules.profile;
         let mut json = String::with_capacity(1024);
         json.push_str(r#"{"type":"profile","attributes":"#);
         let mut fields = Properties::after(json, usize::MAX, MAX_PROFILE_BYTES / 2);
-        fields.text("email", identity.email.as_deref());
-        fields.text("phone_number", identity.phone.as_deref());
-        fields.text("external_id", identity.external_id.as_deref());
+        identifiers(&mut fields, identity);
         if rules.name
             && let Some(name) = contact.name.as_deref()
         {

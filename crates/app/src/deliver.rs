@@ -22,6 +22,7 @@ use jiff::Timestamp;
 
 use crate::history::CHECKPOINT;
 use crate::ports::{Claimed, Clock, ConsumerStore, End, Intercom, Jitter, Klaviyo, Lane, Settlement, StoreError};
+use crate::topics::TopicNotes;
 
 use names::NameBook;
 use workspace::WorkspaceBook;
@@ -138,6 +139,7 @@ pub struct Consumer<S, I, K, C, J> {
     workspace: WorkspaceBook,
     names: NameBook,
     large_batches: Mutex<usize>,
+    topics: TopicNotes,
 }
 
 /// The right to a large batch, given back when the step ends, however it ends.
@@ -161,6 +163,7 @@ impl<S: ConsumerStore, I: Intercom, K: Klaviyo, C: Clock, J: Jitter> Consumer<S,
             workspace: WorkspaceBook::default(),
             names: NameBook::default(),
             large_batches: Mutex::new(0),
+            topics: TopicNotes::default(),
         }
     }
 

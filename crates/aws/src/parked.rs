@@ -33,7 +33,7 @@ fn key(id: &MessageId) -> Key {
     Key::new(format!("parked#{id}"), "-")
 }
 
-fn contact_partition(contact: &str) -> String {
+pub(crate) fn contact_partition(contact: &str) -> String {
     format!("contact#{contact}")
 }
 
@@ -114,7 +114,7 @@ impl<C: Clock + 'static, T: Table, Q: Queues> AwsStore<C, T, Q> {
     }
 
     /// Takes a record away with all that points at it, and changes the books with it. `false` when it is gone already.
-    async fn remove(&self, record: &Record, delta: Delta, also: Option<Write>) -> StoreResult<bool> {
+    pub(crate) async fn remove(&self, record: &Record, delta: Delta, also: Option<Write>) -> StoreResult<bool> {
         let mut writes = vec![Write::delete(key(&record.id), record.is_there())];
         writes.extend(pointers(record).into_iter().map(|key| Write::delete(key, Condition::Always)));
         writes.extend(also);
@@ -136,7 +136,7 @@ impl<C: Clock + 'static, T: Table, Q: Queues> AwsStore<C, T, Q> {
         Ok(())
     }
 
-    async fn parked_record(&self, id: &MessageId) -> StoreResult<Option<Record>> {
+    pub(crate) async fn parked_record(&self, id: &MessageId) -> StoreResult<Option<Record>> {
         self.get(key(id)).await?.map(Record::read).transpose()
     }
 

@@ -71,6 +71,10 @@ impl<C: Clock, J: Jitter, D: Documents> IntercomSearch for IntercomClient<C, J, 
         self.0.search(query).await
     }
 
+    async fn contacts_by_email(&self, email: &str) -> Result<Vec<Contact>, CallError> {
+        self.0.contacts_by_email(email).await
+    }
+
     async fn conversation(&self, id: &str) -> Result<Option<Bytes>, CallError> {
         self.0.conversation(id).await
     }

@@ -196,6 +196,20 @@ impl IntercomSearch for FakeIntercom {
         page
     }
 
+    async fn contacts_by_email(&self, email: &str) -> Result<Vec<Contact>, CallError> {
+        yield_once().await;
+        let state = self.lock();
+        if let Some(trouble) = &state.trouble {
+            return Err(trouble.clone());
+        }
+        let has = |contact: &Contact| contact.email.as_deref().is_some_and(|known| known.eq_ignore_ascii_case(email));
+        let known = state.contacts.values().filter_map(|entry| match entry {
+            Entry::Known(contact) => Some(contact.as_ref().clone()),
+            Entry::MergedInto(_) => None,
+        });
+        Ok(known.filter(has).collect())
+    }
+
     async fn conversation(&self, id: &str) -> Result<Option<Bytes>, CallError> {
         yield_once().await;
         let state = self.lock();

@@ -57,6 +57,11 @@ impl MemoryQueues {
         self.lock().messages.iter().filter(|message| message.lane == lane).map(|message| message.visible_at).min()
     }
 
+    /// How often the message was handed out that was handed out most. SQS moves one to the dead-letter queue after so many times.
+    pub fn most_receives(&self) -> u32 {
+        self.lock().messages.iter().map(|message| message.record.receive_count).max().unwrap_or(0)
+    }
+
     /// Makes everything visible now, as when a delivery is repeated.
     pub fn deliver_again(&self) {
         let now = (self.now)();

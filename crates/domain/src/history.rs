@@ -12,7 +12,7 @@ mod window;
 mod tests;
 
 pub use checkpoint::{Checkpoint, CheckpointError, Illegal, StartFacts, State, Step, Wish};
-pub use message::{Envelope, RECONCILE_BOOK, entry_hash, history_book, open};
+pub use message::{Envelope, RECONCILE_BOOK, entry_hash, history_book, open, raw_item};
 pub use select::{Scope, findings};
 pub use span::Span;
 pub use stream::Stream;

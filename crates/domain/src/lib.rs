@@ -24,6 +24,7 @@ pub mod signature;
 pub mod skip;
 pub mod text;
 pub mod trim;
+pub mod written;
 
 pub use identity::Identity;
 pub use ids::{ContactId, EventKey, KeyHash, MessageId, WorkspaceId};

@@ -9,7 +9,7 @@ use aws::secrets::{SecretReader, SecretTrouble, Secrets};
 use axum::body::Body;
 use clients::StoredVendors;
 use clients::time::SystemClock;
-use console::{Access, Console};
+use console::{About, Access, Attempts, Console, Place};
 use http::Response;
 use jiff::Timestamp;
 use lambda_http::Request;
@@ -47,6 +47,7 @@ pub struct ConsoleFunction<R> {
     secrets: Secrets<R>,
     keys: KeyRing<R>,
     settings: Settings,
+    attempts: Arc<Attempts>,
 }
 
 impl<R: SecretReader> ConsoleFunction<R> {
@@ -58,7 +59,7 @@ impl<R: SecretReader> ConsoleFunction<R> {
         configuration: &Configuration,
     ) -> Result<Self, ConsoleError> {
         secrets.get(CONSOLE_TOKEN, SystemClock.now()).await?;
-        Ok(Self { store, secrets, keys, settings: configuration.settings.clone() })
+        Ok(Self { store, secrets, keys, settings: configuration.settings.clone(), attempts: Arc::default() })
     }
 
     /// Answers one request, by what is stored at this moment.
@@ -82,6 +83,9 @@ impl<R: SecretReader> ConsoleFunction<R> {
             clock: SystemClock,
             setup: Vec::new(),
             access: Access::Token(token),
+            attempts: Arc::clone(&self.attempts),
+            rules: Arc::new(self.settings.rules.clone()),
+            about: About::new(Place::Aws, &self.settings),
             history_days: self.settings.history_days,
             asking,
         });

@@ -16,9 +16,6 @@ use crate::support::World;
 /// The books are exact at every look, not only once the queue is quiet.
 pub(crate) const EXACT_AT_EVERY_LOOK: bool = true;
 
-/// A contact that changed is asked for afresh with the next event.
-pub(crate) const FORGETS_EVERYWHERE_AT_ONCE: bool = true;
-
 /// A look costs nothing.
 pub(crate) const BETWEEN_LOOKS: Duration = Duration::ZERO;
 
@@ -71,6 +68,12 @@ impl Product {
 
     /// One machine does its chores when they are due, and knows what a killed process had in hand.
     pub(crate) fn hasten(&mut self) {}
+
+    /// What piles up here is what Klaviyo does not take.
+    pub(crate) fn pile_up(&mut self) {}
+
+    /// Batches are as large as they can be.
+    pub(crate) fn gather(&mut self) {}
 
     pub(crate) fn is_running(&self) -> bool {
         self.run.is_some()

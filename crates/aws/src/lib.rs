@@ -8,6 +8,7 @@
 //! with lost requests, lost answers and crashes at every await.
 
 mod cache;
+mod changed;
 mod claims;
 mod clean;
 mod config;

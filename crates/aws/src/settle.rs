@@ -3,7 +3,8 @@
 //! # How a message ends
 //!
 //! 1. Before the books: what must be found by whoever gets the message again. Its claims carry our writer and number. A *marker*
-//!    is written unless the message is simple: handed out for the first time, ends as delivered, and we hold a claim of it.
+//!    is written unless the message is simple: handed out for the first time, ends as delivered, we hold a claim of it, and asked
+//!    for all of its events.
 //! 2. The books: one conditional write of our writer's share makes the numbers of all messages of the batch done (or void) and
 //!    counts what they came to. Nothing has happened before this write; everything has after it. What is rare (parked, dead) is a
 //!    transaction of its own: record, pointers, marker and the books.
@@ -27,6 +28,11 @@
 //! same identifiers. Whoever still comes to an end without a claim writes a marker under a condition, and one of the two
 //! finds the other's.
 //!
+//! SQS may even hand it out twice in the same moment, and call both times the first. Both claim the same events, so one finds the
+//! other's claims; unless each skips what the other one sends (a contact's tag changed in between). Hence who ends a message
+//! without having asked for all of its events looks at their claims, and writes a marker. What stays possible: two versions of us,
+//! or two sets of settings, that see no event in common in one message during a deployment.
+//!
 //! A number is *void* rather than done when nothing of the message was sent: its claims then speak for nothing, and need not be
 //! rewritten. In the rare message of which a part was sent, the other part's claims are opened first.
 
@@ -48,7 +54,7 @@ use crate::registry::Taken;
 use crate::store::AwsStore;
 use crate::table::Table;
 use crate::take::wait_until;
-use crate::totals::{Delta, Settled};
+use crate::totals::{Delta, PROFILES, Settled};
 
 /// A settlement on its way.
 struct Ending {
@@ -56,6 +62,8 @@ struct Ending {
     settlement: Settlement,
     /// Somebody else has the message: only what was sent is recorded.
     stale: bool,
+    /// The message ends without having asked for all of its events: their claims may be somebody else's.
+    unasked: bool,
     /// What goes into the books together with the others, if anything does.
     delta: Option<Delta>,
 }
@@ -97,7 +105,9 @@ impl<C: Clock + 'static, T: Table, Q: Queues> AwsStore<C, T, Q> {
         let registry = self.registry();
         let taken = registry.by_receipt(&settlement.receipt.0)?;
         let stale = !registry.is_newest(&taken);
-        Some(Ending { taken, settlement, stale, delta: None })
+        let ends = self.options.exact && !matches!(settlement.end, End::Deferred { .. });
+        let unasked = ends && settlement.keys.iter().any(|key| !taken.state().asked.contains(key));
+        Some(Ending { taken, settlement, stale, unasked, delta: None })
     }
 
     /// Step 1, and step 2 of what is rare.
@@ -112,11 +122,14 @@ impl<C: Clock + 'static, T: Table, Q: Queues> AwsStore<C, T, Q> {
         if taken.lane == Lane::Live {
             delta.latest.push(("webhook".to_owned(), taken.accepted.received_at.as_microsecond()));
         }
+        if ending.settlement.profiles > 0 {
+            delta = delta.count(PROFILES, i64::try_from(ending.settlement.profiles).unwrap_or(i64::MAX));
+        }
         // In the order in which they were recorded; of those that were sent, only what counts.
         let mut once = keys.clone();
         let counts = |event: &&EventRecord| event.fate != Fate::Sent || event.key.is_some_and(|key| once.remove(&key));
         delta.listed = self.listed(ending.settlement.events.iter().filter(counts));
-        if self.has_ended(&taken, &ending.settlement.keys).await? {
+        if self.has_ended(&ending).await? {
             return self.is_over(ending, delta).await;
         }
         match ending.settlement.end.clone() {
@@ -140,15 +153,16 @@ impl<C: Clock + 'static, T: Table, Q: Queues> AwsStore<C, T, Q> {
 
     /// Whether an earlier delivery ended the message without a marker. The claims tell, also those that this delivery had no
     /// reason to ask for: it may wait for a contact that the first one knew.
-    async fn has_ended(&self, taken: &Taken, keys: &[KeyHash]) -> StoreResult<bool> {
+    async fn has_ended(&self, ending: &Ending) -> StoreResult<bool> {
+        let taken = &ending.taken;
         let sent_before = {
             let state = taken.state();
-            if taken.first || taken.generation > 0 || state.marker.is_some() {
+            if (taken.first && !ending.unasked) || taken.generation > 0 || state.marker.is_some() {
                 return Ok(false);
             }
             state.sent_before
         };
-        Ok(sent_before || self.was_sent_by_another_delivery(taken, keys).await?)
+        Ok(sent_before || self.was_sent_by_another_delivery(taken, &ending.settlement.keys).await?)
     }
 
     /// The events that count as sent under our number, each key once.
@@ -216,7 +230,7 @@ impl<C: Clock + 'static, T: Table, Q: Queues> AwsStore<C, T, Q> {
         let delta = Delta { number: Some((taken.number, Settled::Done)), ..delta };
         let delta = if taken.lane == Lane::Live { delta.count(counter, 1) } else { delta };
         let claimed = ending.settlement.end == End::Delivered && !sent.is_empty();
-        let simple = taken.first && (claimed || !self.options.exact);
+        let simple = taken.first && !ending.unasked && (claimed || !self.options.exact);
         if (simple && self.now() < taken.until) || self.mark(taken, Says::EndsWithNumber, taken.progress).await? {
             ending.delta = Some(delta);
             return Ok(ending);
@@ -331,6 +345,7 @@ impl<C: Clock + 'static, T: Table, Q: Queues> AwsStore<C, T, Q> {
             receipt: Receipt(taken.receipt.clone()),
             end: End::Dead { reason, topic: "(unreadable)".to_owned() },
             events: Vec::new(),
+            profiles: 0,
             item: None,
         };
         self.settle_all(vec![settlement]).await

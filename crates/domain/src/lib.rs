@@ -4,6 +4,7 @@
 
 pub mod activity;
 pub mod contact;
+pub mod cost;
 pub mod delivery;
 pub mod directory;
 pub mod explain;
@@ -23,6 +24,7 @@ pub mod signature;
 pub mod skip;
 pub mod text;
 pub mod trim;
+pub mod written;
 
 pub use identity::Identity;
 pub use ids::{ContactId, EventKey, KeyHash, MessageId, WorkspaceId};

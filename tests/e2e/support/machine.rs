@@ -16,9 +16,6 @@ use crate::support::World;
 /// The books are exact at every look, not only once the queue is quiet.
 pub(crate) const EXACT_AT_EVERY_LOOK: bool = true;
 
-/// A contact that changed is asked for afresh with the next event.
-pub(crate) const FORGETS_EVERYWHERE_AT_ONCE: bool = true;
-
 /// A look costs nothing.
 pub(crate) const BETWEEN_LOOKS: Duration = Duration::ZERO;
 

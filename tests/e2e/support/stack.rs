@@ -22,10 +22,6 @@ use crate::support::{TOKEN, World};
 /// See above.
 pub(crate) const EXACT_AT_EVERY_LOOK: bool = false;
 
-/// Each function remembers contacts for itself: what one of them was told, the others see after five minutes (ARCHITECTURE.md says
-/// what a shared memory would cost).
-pub(crate) const FORGETS_EVERYWHERE_AT_ONCE: bool = false;
-
 /// A look costs a call of a function, and every call time of the one process that all services are.
 pub(crate) const BETWEEN_LOOKS: Duration = Duration::from_millis(150);
 

@@ -19,6 +19,7 @@ struct State {
     faults: Vec<Option<Fault>>,
     write_units: u64,
     queried: u64,
+    reads: u64,
 }
 
 impl MemoryTable {
@@ -44,6 +45,11 @@ impl MemoryTable {
     /// (<https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/read-write-operations.html>).
     pub fn write_units(&self) -> u64 {
         self.lock().write_units
+    }
+
+    /// Items that were asked for by their keys so far.
+    pub fn reads(&self) -> u64 {
+        self.lock().reads
     }
 
     /// Items that queries gave so far.
@@ -114,7 +120,8 @@ impl State {
 impl Table for MemoryTable {
     async fn get(&self, keys: Vec<Key>) -> StoreResult<Vec<Option<Item>>> {
         pause().await;
-        let state = self.lock();
+        let mut state = self.lock();
+        state.reads += keys.len() as u64;
         Ok(keys.iter().map(|key| state.items.get(key).cloned()).collect())
     }
 

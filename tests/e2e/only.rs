@@ -3,6 +3,7 @@
 mod answers;
 mod books;
 mod delivery;
+mod desk;
 mod killed;
 mod levers;
 mod roles;

@@ -4,6 +4,7 @@ mod answers;
 mod delivery;
 mod killed;
 mod levers;
+mod page;
 mod roles;
 mod rotation;
 mod trouble;

@@ -6,6 +6,7 @@ mod delivery;
 mod desk;
 mod killed;
 mod levers;
+mod page;
 mod roles;
 mod rotation;
 mod trouble;

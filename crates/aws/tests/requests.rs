@@ -70,6 +70,7 @@ fn event(fate: Fate) -> EventRecord {
 fn settlement(claimed: &Claimed, end: End, events: Vec<EventRecord>) -> Settlement {
     Settlement {
         item: None,
+        profiles: 0,
         id: claimed.id.clone(),
         receipt: Receipt(claimed.receipt.0.clone()),
         end,

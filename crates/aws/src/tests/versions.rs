@@ -68,6 +68,7 @@ async fn settle(store: &TestStore, message: &Claimed, end: End, sent: Option<&st
     };
     let settlement = Settlement {
         item: None,
+        profiles: 0,
         id: message.id.clone(),
         receipt: message.receipt.clone(),
         end,

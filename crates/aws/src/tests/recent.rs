@@ -53,6 +53,7 @@ async fn ready(store: &TestStore, message: &Claimed, numbers: std::ops::Range<us
     Settlement {
         profiles: 0,
         item: None,
+        profiles: 0,
         keys: Vec::new(),
         id: message.id.clone(),
         receipt: message.receipt.clone(),

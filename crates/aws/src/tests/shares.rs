@@ -38,6 +38,7 @@ async fn settle(world: &World, store: &TestStore, message: &Claimed, number: usi
     let settlement = Settlement {
         profiles: 0,
         item: None,
+        profiles: 0,
         id: message.id.clone(),
         receipt: message.receipt.clone(),
         end: End::Delivered,
@@ -98,6 +99,7 @@ async fn a_change_that_meets_a_folded_share_is_made_in_another() {
     let dead = Settlement {
         profiles: 0,
         item: None,
+        profiles: 0,
         keys: Vec::new(),
         id: message.id.clone(),
         receipt: message.receipt.clone(),

@@ -53,6 +53,7 @@ async fn settle(store: &TestStore, message: &Claimed, sent: &[usize]) {
     let settlement = Settlement {
         profiles: 0,
         item: None,
+        profiles: 0,
         id: message.id.clone(),
         receipt: message.receipt.clone(),
         end: if sent.is_empty() { End::Skipped("contact left out".to_owned()) } else { End::Delivered },
@@ -119,6 +120,7 @@ async fn two_deliveries_that_send_the_same_event_count_once() {
     let settlement = Settlement {
         profiles: 0,
         item: None,
+        profiles: 0,
         id: second.id.clone(),
         receipt: second.receipt.clone(),
         end: End::Deferred { until, progress: second.progress },

@@ -3,7 +3,6 @@
 //!
 //! The binary has one core; both vendors, which share no code with it and compute what they answer, have the other. `run` obeys the
 //! limits that they tell. With an argument one part runs alone: `reading`, `ceiling`, `latency`, or `memory` with a number of items.
-//! `BENCH_RUN` names another build of the binary, to compare two.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -24,10 +23,7 @@ const AT_ONCE: Terms = Terms { latency: Duration::ZERO, limits: false, watched: 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> anyhow::Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with("--")).collect();
-    let binary = match std::env::var_os("BENCH_RUN") {
-        Some(path) => path.into(),
-        None => build("history", &["intercom-klaviyo"])?.join("intercom-klaviyo"),
-    };
+    let binary = build("history", &["intercom-klaviyo"])?.join("intercom-klaviyo");
     pin(std::process::id(), 1);
     let wanted = |part: &str| arguments.first().is_none_or(|first| first == part);
     let title = |part: &str| format!("history, {part} (run on one core, stand-ins on the other)");

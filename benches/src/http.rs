@@ -46,10 +46,13 @@ where
     F: Future<Output = Answer> + Send + 'static,
 {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0"))?;
+    // Bound without a runtime, because the caller may be inside one.
+    let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+    listener.set_nonblocking(true)?;
     let address = listener.local_addr()?;
     std::thread::spawn(move || {
         runtime.block_on(async {
+            let Ok(listener) = TcpListener::from_std(listener) else { return };
             while let Ok((stream, _)) = listener.accept().await {
                 // Answers are small; waiting to fill a packet would be measured as the product's time.
                 let _ = stream.set_nodelay(true);

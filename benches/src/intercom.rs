@@ -46,13 +46,13 @@ pub struct Past {
 }
 
 impl Past {
-    /// Conversations over the last two years, next to no limit, no latency. The youngest is two days old: history's, not live's.
+    /// Conversations over the last two years, next to no limit, no latency. The youngest is two days old: history's, not live's. Three conversations are of two contacts.
     pub fn of(conversations: u64) -> Self {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs().cast_signed();
         let (days, wished) = (86_400, conversations.max(1).cast_signed());
         let step = (728 * days / wished).max(1);
         let from = now - 2 * days - step * wished;
-        Self { conversations, from, step, contacts: 5_000, latency: Duration::ZERO, limit: UNLIMITED }
+        Self { conversations, from, step, contacts: (conversations * 2 / 3).max(1), latency: Duration::ZERO, limit: UNLIMITED }
     }
 
     /// Events that an import of it makes; every second conversation is rated.

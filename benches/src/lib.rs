@@ -52,11 +52,15 @@ pub fn pin(pid: u32, core: usize) -> bool {
 }
 
 /// Builds binaries of the workspace in the profile of benchmarks, together with the benchmark that asks, so that both have the
-/// same dependencies with the same features and the AWS SDK is compiled once. Gives the folder they are in.
+/// same dependencies with the same features and the AWS SDK is compiled once. Gives the folder they are in. The variable
+/// `BENCH_BINARIES` names another folder, with an earlier build, to compare the two.
 ///
 /// # Errors
 /// When they do not build.
 pub fn build(benchmark: &str, binaries: &[&str]) -> anyhow::Result<PathBuf> {
+    if let Some(folder) = std::env::var_os("BENCH_BINARIES") {
+        return Ok(folder.into());
+    }
     let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
     let mut command = Command::new(cargo);
     command.args(["build", "--workspace", "--profile", "bench", "--bench", benchmark]);

@@ -17,6 +17,9 @@ use benches::{Line, build, notification, percentile, pin, print};
 /// What Intercom and Klaviyo take to answer.
 const LATENCY: Duration = Duration::from_millis(100);
 
+/// `SETTINGS` may not be blank.
+const DEFAULTS: &str = "history_share = 0.8";
+
 const KEEPS_LIMITS: Terms = Terms { latency: LATENCY, limits: true, watched: None };
 const AT_ONCE: Terms = Terms { latency: Duration::ZERO, limits: false, watched: None };
 
@@ -102,7 +105,7 @@ async fn reading(binary: &Path) -> anyhow::Result<Vec<Line>> {
 async fn ceiling(binary: &Path) -> anyhow::Result<Vec<Line>> {
     const CEILING: f64 = 150_000.0;
     let past = Past { latency: LATENCY, limit: DOCUMENTED, ..Past::of(240_000) };
-    let world = World::start(binary, "", past, KEEPS_LIMITS)?;
+    let world = World::start(binary, DEFAULTS, past, KEEPS_LIMITS)?;
     let took = world.run.import(Duration::from_secs(900)).await?;
     world.check(past.events(false))?;
     let (came, asked) = (world.klaviyo.came(), world.intercom.asked());
@@ -160,7 +163,7 @@ async fn memory(binary: &Path, items: u64) -> anyhow::Result<Vec<Line>> {
 async fn latency(binary: &Path) -> anyhow::Result<Vec<Line>> {
     let past = Past { latency: LATENCY, limit: DOCUMENTED, ..Past::of(1_000_000) };
     let terms = Terms { watched: Some("conversation-replied:5"), ..KEEPS_LIMITS };
-    let world = World::start(binary, "", past, terms)?;
+    let world = World::start(binary, DEFAULTS, past, terms)?;
     // Names are asked for once, and connections are made.
     live(&world, 0..40).await?;
     let alone = live(&world, 1_000..2_200).await?;

@@ -2,6 +2,7 @@
 //!
 //! It shares no code with the product and costs a fraction of it, so that what is measured is the product.
 
+use std::collections::HashSet;
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -84,7 +85,8 @@ struct State {
     used: u32,
     asked: Asked,
     first_read: Option<Instant>,
-    /// Conversations read with their parts, by the second after the first one.
+    read: HashSet<String>,
+    /// How many, by the second after the first one.
     by_second: Vec<u64>,
 }
 
@@ -102,7 +104,7 @@ impl Intercom {
     /// # Errors
     /// When no port can be bound.
     pub fn start(past: Past) -> std::io::Result<Self> {
-        let empty = State { window: 0, used: 0, asked: Asked::default(), first_read: None, by_second: Vec::new() };
+        let empty = State { window: 0, used: 0, asked: Asked::default(), first_read: None, read: HashSet::new(), by_second: Vec::new() };
         let state = Arc::new(Mutex::new(empty));
         let shared = Arc::clone(&state);
         let address = serve(move |call| answer(past, Arc::clone(&shared), call))?;
@@ -178,7 +180,7 @@ fn content(past: &Past, state: &Mutex<State>, call: &Call) -> Answer {
         "/contacts/search" => contacts(&call.body),
         path => match (path.strip_prefix("/conversations/9"), path.strip_prefix("/contacts/c")) {
             (Some(number), _) => {
-                note_reading(&mut lock(state));
+                note_reading(&mut lock(state), number);
                 let mut text = String::with_capacity(6_000);
                 conversation(past, number.parse().unwrap_or_default(), true, &mut text);
                 text
@@ -194,7 +196,11 @@ fn content(past: &Past, state: &Mutex<State>, call: &Call) -> Answer {
     json(StatusCode::OK, body)
 }
 
-fn note_reading(state: &mut State) {
+/// A conversation that is read again counts once.
+fn note_reading(state: &mut State, number: &str) {
+    if !state.read.insert(number.to_owned()) {
+        return;
+    }
     let now = Instant::now();
     let second = (now - *state.first_read.get_or_insert(now)).as_secs();
     let second = usize::try_from(second).unwrap_or_default();

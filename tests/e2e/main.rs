@@ -6,9 +6,11 @@ mod backlog;
 mod bad_days;
 mod bad_input;
 mod commands;
+mod desk;
 mod history;
 mod killed;
 mod memory;
+mod oddities;
 mod pipeline;
 #[path = "support/machine.rs"]
 mod product;

@@ -1,10 +1,14 @@
 //! AWS on this machine: an emulator process, its services over plain HTTP, and the stack of `template.yaml` in it.
 //!
-//! What it does not show: it enforces no policy (the template's test reads them), gathers no batch window, hands over at
-//! most ten messages at a time, and lets bodies of more than 6 MB through.
+//! What it does not show: it gathers no batch window, hands over at most ten messages at a time, and lets bodies of more than
+//! 6 MB through. It enforces no policy either; [`Witness`] does, for what the functions call.
 
+mod build;
+mod caller;
+mod roles;
 mod stack;
 mod tools;
+mod witness;
 
 use std::fs::File;
 use std::io;
@@ -19,8 +23,10 @@ use serde_json::{Value, json};
 use crate::http::{Answer, Connection, Header};
 use crate::{binary, wait};
 
+pub use caller::Caller;
 pub use stack::{Deploy, Request, Stack};
 pub use tools::{Sam, ministack, sam};
+pub use witness::{Permission, Witness};
 
 /// The only region.
 pub const REGION: &str = "us-east-1";
@@ -32,6 +38,7 @@ pub struct Emulator {
     port: u16,
     dir: tempfile::TempDir,
     log: PathBuf,
+    witness: Witness,
 }
 
 impl Emulator {
@@ -44,8 +51,11 @@ impl Emulator {
         let dir = tempfile::tempdir_in(tools::home()).expect("a directory below target/");
         let port = free_port();
         let log = tools::home().join(format!("emulator-{}-{port}.log", std::process::id()));
-        let process = command(&python, port, dir.path(), &log).spawn().expect("python starts");
-        let mut emulator = Self { process, port, dir, log };
+        let witness = Witness::start(&format!("127.0.0.1:{port}"));
+        let mut command = command(&python, port, dir.path(), &log);
+        command.env("FUNCTIONS_CALL", format!("http://{}", witness.address()));
+        let process = command.spawn().expect("python starts");
+        let mut emulator = Self { process, port, dir, log, witness };
         wait::until("the emulator's first answer", Duration::from_secs(30), || {
             let ended = emulator.process.try_wait().expect("the emulator can be asked");
             assert!(ended.is_none(), "the emulator ended, see {}", emulator.log.display());
@@ -74,6 +84,11 @@ impl Emulator {
     /// A place for files that go when the emulator goes.
     pub fn scratch(&self) -> &Path {
         self.dir.path()
+    }
+
+    /// Between the functions and this emulator.
+    pub fn witness(&self) -> &Witness {
+        &self.witness
     }
 
     /// Ends every function that runs, as a crash would. Their next calls start them again.
@@ -107,13 +122,7 @@ impl Emulator {
     /// # Panics
     /// When the emulator is gone.
     pub fn try_call(&self, operation: &str, input: &Value) -> Result<Value, Answer> {
-        let content_type = if operation.starts_with("Dynamo") || operation.starts_with("AmazonSQS") {
-            "application/x-amz-json-1.0"
-        } else {
-            "application/x-amz-json-1.1"
-        };
-        let headers = [("x-amz-target", operation), ("content-type", content_type), ("authorization", CREDENTIALS)];
-        let answer = self.request("POST", "/", &headers, input.to_string().as_bytes());
+        let answer = self.request("POST", "/", &json_headers(operation), input.to_string().as_bytes());
         if answer.status != 200 {
             return Err(answer);
         }
@@ -127,6 +136,29 @@ impl Emulator {
     pub fn call(&self, operation: &str, input: &Value) -> Value {
         self.try_call(operation, input)
             .unwrap_or_else(|answer| panic!("{operation}: {} {}", answer.status, answer.text()))
+    }
+
+    /// Calls an operation of a service that speaks XML (CloudFormation, IAM), such as `Action=DescribeStacks&…`.
+    ///
+    /// # Panics
+    /// When it fails.
+    pub fn query(&self, service: &str, query: &str) -> String {
+        let credentials = CREDENTIALS.replace("/any/", &format!("/{service}/"));
+        let headers = [("content-type", "application/x-www-form-urlencoded"), ("authorization", credentials.as_str())];
+        let answer = self.request("POST", "/", &headers, query.as_bytes());
+        assert_eq!(answer.status, 200, "{query}: {}", answer.text());
+        answer.text()
+    }
+
+    /// Calls Lambda, which speaks in paths. `body` may be absent.
+    ///
+    /// # Panics
+    /// When it fails.
+    pub fn lambda(&self, method: &str, path: &str, body: Option<&Value>) -> Value {
+        let body = body.map(Value::to_string).unwrap_or_default();
+        let answer = self.request(method, path, &[("content-type", "application/json")], body.as_bytes());
+        assert!(matches!(answer.status, 200 | 202), "{method} {path}: {} {}", answer.status, answer.text());
+        answer.json()
     }
 
     /// Stores a JSON secret and gives its ARN.
@@ -178,6 +210,15 @@ impl Drop for Emulator {
 /// Nothing checks the signature; the emulator reads account, region and service from here.
 const CREDENTIALS: &str =
     "AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/any/aws4_request, SignedHeaders=host, Signature=0";
+
+fn json_headers(operation: &str) -> [Header<'_>; 3] {
+    let content_type = if operation.starts_with("Dynamo") || operation.starts_with("AmazonSQS") {
+        "application/x-amz-json-1.0"
+    } else {
+        "application/x-amz-json-1.1"
+    };
+    [("x-amz-target", operation), ("content-type", content_type), ("authorization", CREDENTIALS)]
+}
 
 /// The functions inherit this environment, so it holds nothing of the test's own, and what Lambda would set for the
 /// template's log settings.

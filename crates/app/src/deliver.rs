@@ -22,6 +22,7 @@ use domain::{MessageId, Rules, Skip};
 use jiff::Timestamp;
 
 use crate::ports::{Claimed, Clock, ConsumerStore, End, Intercom, Jitter, Klaviyo, Lane, Settlement, StoreError};
+use crate::topics::TopicNotes;
 
 use names::NameBook;
 use workspace::WorkspaceBook;
@@ -140,6 +141,7 @@ pub struct Consumer<S, I, K, C, J> {
     large_batches: Mutex<usize>,
     /// Items of history whose events fill one bulk request, as the last batch showed.
     history_batch: AtomicUsize,
+    topics: TopicNotes,
 }
 
 /// The right to a large batch, given back when the step ends, however it ends.
@@ -165,6 +167,7 @@ impl<S: ConsumerStore, I: Intercom, K: Klaviyo, C: Clock, J: Jitter> Consumer<S,
             workspace: WorkspaceBook::default(),
             names: NameBook::default(),
             large_batches: Mutex::new(0),
+            topics: TopicNotes::default(),
         }
     }
 

@@ -6,7 +6,7 @@ mod manual_clock;
 mod memory_store;
 
 pub use fake_intercom::FakeIntercom;
-pub use fake_klaviyo::{FakeKlaviyo, Fault, Stored};
+pub use fake_klaviyo::{FakeKlaviyo, Fault, Import, Stored};
 pub use manual_clock::ManualClock;
 pub use memory_store::MemoryStore;
 

@@ -34,6 +34,8 @@ pub struct StatusReport {
     pub throttled_until: Option<Timestamp>,
     /// Events by metric, whatever their source.
     pub metrics: Vec<MetricCount>,
+    /// Profiles that were written without an event, because the contact changed.
+    pub profile_updates: u64,
     /// The history import.
     pub history: HistoryReport,
     /// The vendor that refuses our key.
@@ -72,8 +74,10 @@ pub struct StreamReport {
     pub percent: f64,
     /// Events sent for them.
     pub events: u64,
-    /// Time left.
+    /// Time left, at the rate so far.
     pub eta_seconds: Option<u64>,
+    /// Items done in a second of work; pauses do not count.
+    pub items_per_second: f64,
     /// Events delivered.
     pub delivered: u64,
     /// Events skipped, by reason.
@@ -134,6 +138,7 @@ impl StatusReport {
             queue_age_seconds: u64::try_from(age).unwrap_or(0),
             throttled_until: vendors.throttled_until(),
             metrics: books.metrics,
+            profile_updates: books.profile_updates,
             history: HistoryReport::default(),
             blocked: vendors.blocked(),
             reconcile: ReconcileReport::default(),
@@ -149,7 +154,7 @@ impl StatusReport {
         now: Timestamp,
     ) -> StoreResult<Self> {
         let books = store.books().await?;
-        let history = history_report(store, now).await?;
+        let history = history_report(store).await?;
         let reconcile = reconcile_report(store).await?;
         Ok(Self { history, reconcile, ..Self::new(books, vendors, setup, now) })
     }
@@ -205,10 +210,11 @@ mod tests {
             last_delivery_at: None,
             oldest_in_flight: Some(at(1_799_999_990)),
             metrics: vec![MetricCount { name: "Intercom Created Ticket".to_owned(), delivered: 2, last_at: None }],
+            profile_updates: 3,
         };
         let report = StatusReport::new(books, &Stopped, &["KLAVIYO_API_KEY".to_owned()], at(1_800_000_000));
         let stream = |name: &str| {
-            json!({"name": name, "total": 0, "done": 0, "percent": 0.0, "events": 0, "eta_seconds": null,
+            json!({"name": name, "total": 0, "done": 0, "percent": 0.0, "events": 0, "eta_seconds": null, "items_per_second": 0.0,
                 "delivered": 0, "skipped": {}, "parked": 0, "dead": 0, "note": null})
         };
         let expected = json!({
@@ -216,6 +222,7 @@ mod tests {
             "last_webhook_at": "2027-01-15T08:00:00Z", "last_delivery_at": null, "queue_age_seconds": 10,
             "throttled_until": "2027-01-15T08:01:00Z",
             "metrics": [{"name": "Intercom Created Ticket", "delivered": 2, "last_at": null}],
+            "profile_updates": 3,
             "history": {"state": "idle", "since": null, "started_at": null, "error": null,
                 "streams": [stream("conversations"), stream("tickets")]},
             "blocked": {"vendor": "klaviyo", "reason": "401", "since": "2027-01-15T08:00:00Z"},

@@ -8,12 +8,14 @@
 //! with lost requests, lost answers and crashes at every await.
 
 mod cache;
+mod changed;
 mod claims;
 mod clean;
 mod config;
 mod dead_letters;
 mod documents;
 mod envelope;
+mod forget;
 mod inbox;
 mod intervals;
 mod items;
@@ -24,6 +26,7 @@ mod overview;
 mod pack;
 mod parked;
 mod queue;
+mod recent;
 mod records;
 mod registry;
 mod seal;

@@ -4,16 +4,21 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use app::connect::{Connecting, KeyPlace};
 use app::deliver::{Consumer, ConsumerOptions, Deps};
-use app::history::{Asking, HistoryOptions, Importer, first_start};
+use app::forget::Forgetter;
+use app::history::{Asking, HistoryOptions, Importer, Questions, first_start};
 use app::housekeeping::Housekeeper;
-use app::ports::{Accepted, Clock as _, ConsumerStore, Inbox, Intercom, Jitter as _, Klaviyo, Lane, StoreResult};
+use app::ports::{
+    Accepted, Clock as _, ConsumerStore, Inbox, Intercom, Jitter as _, Klaviyo, Lane, StoreResult, VendorState,
+};
 use app::receive::Receiver;
+use app::recipes::Recipes;
 use app::settings::Settings;
 use app::status::NoVendors;
 use axum::Router;
 use clients::{ClientConfig, Clients};
-use console::{Access, Console};
+use console::{About, Access, Attempts, Console, Desk, Place};
 use domain::ClientSecrets;
 use jiff::Timestamp;
 use sqlite::{SqliteOptions, SqliteStore};
@@ -66,6 +71,7 @@ pub(crate) struct Pipeline {
     wake: Arc<Notify>,
     vendors: Option<VendorClients>,
     setup: Vec<String>,
+    connecting: Option<Arc<dyn Connecting>>,
 }
 
 /// Workers that run until they are told to stop.
@@ -81,7 +87,7 @@ impl Pipeline {
         let opening =
             tokio::task::spawn_blocking(move || SqliteStore::open(&path, SqliteOptions::default(), SystemClock));
         let store = opening.await.map_err(Failure::bad)?.map_err(Failure::bad)?;
-        Ok(Self { store, settings, wake: Arc::new(Notify::new()), vendors: None, setup })
+        Ok(Self { store, settings, wake: Arc::new(Notify::new()), vendors: None, setup, connecting: None })
     }
 
     /// Builds the clients. Sends nothing yet.
@@ -95,6 +101,11 @@ impl Pipeline {
         Ok(())
     }
 
+    /// From now on the console takes keys: for set-up mode.
+    pub(crate) fn take_keys(&mut self, connecting: impl Connecting + 'static) {
+        self.connecting = Some(Arc::new(connecting));
+    }
+
     /// The webhook; in set-up mode it answers 503.
     pub(crate) fn webhook(&self, secrets: Option<ClientSecrets>) -> Webhook<LiveInbox, SystemClock> {
         let inbox = Waking { inbox: self.store.clone(), wake: Arc::clone(&self.wake) };
@@ -105,19 +116,47 @@ impl Pipeline {
 
     /// The console.
     pub(crate) fn console(&self, access: Access) -> Router {
-        let store = self.store.clone();
-        let (setup, history_days, clock) = (self.setup.clone(), self.settings.history_days, SystemClock);
         match &self.vendors {
             Some(clients) => {
-                let vendors = clients.vendors.clone();
-                let asking: Option<Arc<dyn Asking>> = Some(Arc::new(self.importer(clients)));
-                console::router(Console { store, vendors, clock, setup, access, history_days, asking })
+                let questions = Questions { importer: self.importer(clients), klaviyo: clients.klaviyo.clone() };
+                self.console_with(access, clients.vendors.clone(), Some(Arc::new(questions)))
             }
-            None => {
-                let vendors = NoVendors;
-                console::router(Console { store, vendors, clock, setup, access, history_days, asking: None })
-            }
+            None => self.console_with(access, NoVendors, None),
         }
+    }
+
+    fn desk(&self) -> Desk {
+        let empty = Desk { connecting: self.connecting.clone(), ..Desk::empty(KeyPlace::Machine) };
+        let Some(clients) = &self.vendors else { return empty };
+        let rules = Arc::new(self.settings.rules.clone());
+        let (store, intercom, klaviyo) = (self.store.clone(), clients.intercom.clone(), clients.klaviyo.clone());
+        Desk {
+            recipes: Some(Arc::new(Recipes::new(klaviyo.clone(), Arc::clone(&rules)))),
+            forgetting: Some(Arc::new(Forgetter::new(store, intercom, klaviyo, rules))),
+            ..empty
+        }
+    }
+
+    fn console_with<V: VendorState + 'static>(
+        &self,
+        access: Access,
+        vendors: V,
+        asking: Option<Arc<dyn Asking>>,
+    ) -> Router {
+        let place = if matches!(access, Access::Loopback) { Place::Demo } else { Place::Machine };
+        console::router(Console {
+            store: self.store.clone(),
+            vendors,
+            clock: SystemClock,
+            setup: self.setup.clone(),
+            access,
+            attempts: Arc::new(Attempts::default()),
+            rules: Arc::new(self.settings.rules.clone()),
+            about: About::new(place, &self.settings),
+            history_days: self.settings.history_days,
+            asking,
+            desk: self.desk(),
+        })
     }
 
     fn importer(&self, clients: &VendorClients) -> VendorImporter {
@@ -260,7 +299,7 @@ async fn read_intercom(importer: Arc<VendorImporter>, task: Task, stop: Stop) {
 
 async fn chores<S, I>(housekeeper: Arc<Housekeeper<S, I, SystemClock>>, stop: Stop)
 where
-    S: app::ports::ParkedMessages + app::ports::Overview,
+    S: app::ports::ParkedMessages + app::ports::Overview + app::ports::Documents,
     I: Intercom,
 {
     while !stop.is_requested() {

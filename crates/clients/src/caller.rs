@@ -103,8 +103,11 @@ impl<T: Transport, C: Clock, J: Jitter, D: Documents> Caller<T, C, J, D> {
                     tries += 1;
                     let elapsed = Duration::try_from(now.duration_since(started)).unwrap_or_default();
                     match decide(IN_PLACE, tries, elapsed, self.jitter.unit()) {
-                        // The same page again would fail again: its reader asks for a smaller one.
-                        _ if request.endpoint == Endpoint::IntercomSearch => return Err(self.unavailable(reason, now)),
+                        // The same page again would fail again: its reader asks for a smaller one. What may have been made must
+                        // not be made twice: its maker looks first.
+                        _ if matches!(request.endpoint, Endpoint::IntercomSearch | Endpoint::KlaviyoCreates) => {
+                            return Err(self.unavailable(reason, now));
+                        }
                         Decision::Again(delay) if again && told.is_none() && !self.failing() => {
                             self.clock.sleep(delay).await;
                         }

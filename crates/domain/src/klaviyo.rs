@@ -3,6 +3,8 @@
 //! Shapes and limits: <https://developers.klaviyo.com/en/reference/create_event> and
 //! <https://developers.klaviyo.com/en/reference/bulk_create_events>, revision [`REVISION`].
 
+mod profile;
+
 use std::fmt;
 
 use jiff::Timestamp;
@@ -12,6 +14,8 @@ use serde_json::Value;
 use crate::identity::Identity;
 use crate::ids::{ContactId, EventKey};
 use crate::lenient::{Maybe, Text};
+
+pub use profile::{PreparedProfile, ProfileChange};
 
 /// The API revision that every request carries. The first that knows `backfill`.
 pub const REVISION: &str = "2026-07-15";

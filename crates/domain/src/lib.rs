@@ -4,9 +4,11 @@
 
 pub mod activity;
 pub mod contact;
+pub mod cost;
 pub mod delivery;
 pub mod directory;
 pub mod explain;
+pub mod forget;
 pub mod history;
 pub mod identity;
 pub mod ids;
@@ -17,12 +19,15 @@ pub mod limits;
 pub mod mapping;
 pub mod metric;
 pub mod parse;
+pub mod recipes;
 pub mod retry;
 pub mod rules;
 pub mod signature;
 pub mod skip;
 pub mod text;
+pub mod topics;
 pub mod trim;
+pub mod written;
 
 pub use identity::Identity;
 pub use ids::{ContactId, EventKey, KeyHash, MessageId, WorkspaceId};

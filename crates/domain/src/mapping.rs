@@ -1,5 +1,6 @@
 //! From an activity and its contact to the event that Klaviyo gets. Total: it never fails, it leaves out.
 
+pub mod catalog;
 mod conversation;
 mod profile;
 mod properties;
@@ -16,7 +17,7 @@ use crate::klaviyo::PreparedEvent;
 use crate::metric::Metric;
 use crate::rules::Rules;
 
-pub use profile::{identity_of, left_out};
+pub use profile::{identity_of, left_out, properties_only};
 pub(crate) use properties::push_json_text;
 pub use properties::{Properties, rfc3339};
 

@@ -1,8 +1,8 @@
 //! What an answer means, and whether to try again at once.
 //!
-//! Every request of this product may be repeated, also when it was sent and the answer was lost: reads change nothing, and
-//! events carry a `unique_id` under which Klaviyo keeps the first
-//! (<https://developers.klaviyo.com/en/reference/create_event>). So the decision does not ask how far a failed request got.
+//! Every request of this product may be repeated, also when it was sent and the answer was lost: reads change nothing, events
+//! carry a `unique_id` under which Klaviyo keeps the first (<https://developers.klaviyo.com/en/reference/create_event>), and a
+//! profile that is written twice is the same profile. So the decision does not ask how far a failed request got.
 
 use std::time::Duration;
 
@@ -63,7 +63,8 @@ fn denial(endpoint: Endpoint, status: u16) -> String {
                          events:write and profiles:write into KLAVIYO_API_KEY"
             .to_owned(),
         (false, status) => format!(
-            "Klaviyo answers {status} on events: KLAVIYO_API_URL is not Klaviyo's address, or the API revision {} is retired",
+            "Klaviyo answers {status} on {}: KLAVIYO_API_URL is not Klaviyo's address, or the API revision {} is retired",
+            if endpoint == Endpoint::KlaviyoProfiles { "profiles" } else { "events" },
             crate::klaviyo::REVISION
         ),
         (true, 401) => {
@@ -188,6 +189,7 @@ mod tests {
         means(Endpoint::IntercomOther, &[404], "refused");
         means(Endpoint::IntercomOther, &[500, 503, 504], "failed");
         means(Endpoint::KlaviyoReads, &[403], "forbidden");
+        means(Endpoint::KlaviyoLookups, &[403], "forbidden");
         means(Endpoint::KlaviyoReads, &[404], "refused");
         means(Endpoint::KlaviyoReads, &[301], "failed");
     }

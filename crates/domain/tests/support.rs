@@ -7,7 +7,7 @@ use domain::activity::{Activity, Context, Finding, conversation_from_rest, from_
 use domain::contact::Contact;
 use domain::directory::{Directory, Person};
 use domain::intercom::{Call, read, read_rest};
-use domain::klaviyo::PreparedEvent;
+use domain::klaviyo::{PreparedEvent, PreparedProfile};
 use domain::mapping::{Mapping, Origin, identity_of, rfc3339};
 use domain::metric::Metric;
 use domain::{ContactId, Rules, SignatureScheme, Verified};
@@ -110,6 +110,13 @@ pub(crate) fn event_for(activity: &Activity<'_>, contact: &Contact, rules: &Rule
     let directory = directory();
     let mapping = Mapping { rules, directory: &directory, app_url: "https://app.intercom.com", origin };
     mapping.event(activity, contact, &identity_of(contact, rules))
+}
+
+/// The contact's profile, to be written without an event.
+pub(crate) fn profile_alone(contact: &Contact, rules: &Rules) -> PreparedProfile {
+    let directory = directory();
+    let mapping = Mapping { rules, directory: &directory, app_url: "", origin: Origin::Live };
+    mapping.profile_alone(contact, &identity_of(contact, rules))
 }
 
 /// All events of an input, as they would be sent.

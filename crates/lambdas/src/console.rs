@@ -2,14 +2,17 @@
 
 use std::sync::Arc;
 
+use app::connect::KeyPlace;
 use app::environment::CONSOLE_TOKEN;
-use app::history::Asking;
+use app::forget::Forgetter;
+use app::history::{Asking, Questions};
 use app::ports::{Blocked, Clock as _, StoreError, VendorState};
+use app::recipes::Recipes;
 use aws::secrets::{SecretReader, SecretTrouble, Secrets};
 use axum::body::Body;
 use clients::StoredVendors;
 use clients::time::SystemClock;
-use console::{Access, Console};
+use console::{About, Access, Attempts, Console, Desk, Place};
 use http::Response;
 use jiff::Timestamp;
 use lambda_http::Request;
@@ -25,6 +28,9 @@ const STATUS: &str = "/api/status";
 
 /// The questions that are asked of Intercom.
 const QUESTIONS: [&str; 2] = ["/api/history/plan", "/api/history/verify"];
+
+/// What is made or deleted at Klaviyo begins with one of these.
+const DESK: [&str; 2] = ["/api/recipes", "/api/forget"];
 
 /// Why a request was not answered. Lambda answers 502 then, and the log has the sentence.
 #[derive(Debug, thiserror::Error)]
@@ -47,6 +53,8 @@ pub struct ConsoleFunction<R> {
     secrets: Secrets<R>,
     keys: KeyRing<R>,
     settings: Settings,
+    secret: String,
+    attempts: Arc<Attempts>,
 }
 
 impl<R: SecretReader> ConsoleFunction<R> {
@@ -58,7 +66,14 @@ impl<R: SecretReader> ConsoleFunction<R> {
         configuration: &Configuration,
     ) -> Result<Self, ConsoleError> {
         secrets.get(CONSOLE_TOKEN, SystemClock.now()).await?;
-        Ok(Self { store, secrets, keys, settings: configuration.settings.clone() })
+        Ok(Self {
+            store,
+            secrets,
+            keys,
+            settings: configuration.settings.clone(),
+            secret: configuration.secret.clone(),
+            attempts: Arc::default(),
+        })
     }
 
     /// Answers one request, by what is stored at this moment.
@@ -69,8 +84,16 @@ impl<R: SecretReader> ConsoleFunction<R> {
             _ => None,
         };
         let asking: Option<Arc<dyn Asking>> = match QUESTIONS.contains(&request.uri().path()) {
-            true => Some(Arc::new(importer(self.store.clone(), &self.keys.clients().await?.0, &self.settings))),
+            true => {
+                let clients = self.keys.clients().await?.0;
+                let importer = importer(self.store.clone(), &clients, &self.settings);
+                Some(Arc::new(Questions { importer, klaviyo: clients.klaviyo.clone() }))
+            }
             false => None,
+        };
+        let desk = match DESK.iter().any(|path| request.uri().path().starts_with(path)) {
+            true => self.desk().await?,
+            false => Desk::empty(self.place()),
         };
         let router = console::router(Console {
             store: self.store.clone(),
@@ -78,12 +101,33 @@ impl<R: SecretReader> ConsoleFunction<R> {
             clock: SystemClock,
             setup: Vec::new(),
             access: Access::Token(token),
+            attempts: Arc::clone(&self.attempts),
+            rules: Arc::new(self.settings.rules.clone()),
+            about: About::new(Place::Aws, &self.settings),
             history_days: self.settings.history_days,
             asking,
+            desk,
         });
         Ok(match router.oneshot(request).await {
             Ok(response) => response,
             Err(never) => match never {},
+        })
+    }
+}
+
+impl<R: SecretReader> ConsoleFunction<R> {
+    fn place(&self) -> KeyPlace {
+        KeyPlace::Aws { secret: self.secret.clone() }
+    }
+
+    async fn desk(&self) -> Result<Desk, ConsoleError> {
+        let (clients, rules) = (self.keys.clients().await?.0, Arc::new(self.settings.rules.clone()));
+        let forgetter =
+            Forgetter::new(self.store.clone(), clients.intercom, clients.klaviyo.clone(), Arc::clone(&rules));
+        Ok(Desk {
+            recipes: Some(Arc::new(Recipes::new(clients.klaviyo, rules))),
+            forgetting: Some(Arc::new(forgetter)),
+            ..Desk::empty(self.place())
         })
     }
 }

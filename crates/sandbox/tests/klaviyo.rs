@@ -161,6 +161,11 @@ async fn profiles_are_imported_and_deleted() {
     let profiles = sandbox.klaviyo().profiles();
     assert_eq!(Value::Object(profiles[0].properties.clone()), json!({ "b": 1 }));
     assert_eq!(profiles[0].attributes["first_name"], "Ada");
+    sandbox.klaviyo().refuse_when("b", 2, "no b of 2");
+    let refused = klaviyo(&sandbox, "POST", "/api/profile-import", &profile(json!({ "b": 2 }))).await;
+    assert_eq!((refused.status, refused.pointers()), (400, vec!["/data/attributes/properties/b".to_owned()]));
+    let found = klaviyo(&sandbox, "GET", "/api/profiles?filter=equals(email,%22a@shop.co%22)", &Value::Null).await;
+    assert_eq!(found.json()["data"][0]["attributes"]["properties"], json!({ "b": 1 }));
     let job = json!({ "data": { "type": "data-privacy-deletion-job", "attributes": { "profile": { "data": {
         "type": "profile", "attributes": { "email": "a@shop.co" },
     } } } } });
@@ -171,12 +176,21 @@ async fn profiles_are_imported_and_deleted() {
 #[tokio::test]
 async fn assets_are_stored_and_listed() {
     let sandbox = start().await;
-    let flow = json!({ "data": { "type": "flow", "attributes": { "name": "CSAT follow-up", "definition": {} } } });
+    let flow = |definition: Value| json!({ "data": { "type": "flow", "attributes": { "name": "CSAT follow-up", "definition": definition } } });
+    let unknown = json!({ "triggers": [{ "type": "metric", "trigger_filter": { "metric_id": "nobody" } }] });
+    assert_eq!(klaviyo(&sandbox, "POST", "/api/flows", &flow(unknown)).await.status, 400);
+    sandbox.klaviyo().clear();
+    let flow = flow(json!({ "triggers": [] }));
     let made = klaviyo(&sandbox, "POST", "/api/flows", &flow).await;
     assert_eq!((made.status, made.json()["data"]["attributes"]["status"].clone()), (201, json!("draft")));
     assert_eq!(klaviyo(&sandbox, "POST", "/api/flows", &flow).await.status, 429);
     let listed = klaviyo(&sandbox, "GET", "/api/flows", &Value::Null).await;
     assert_eq!(listed.json()["data"].as_array().map(Vec::len), Some(1));
+    for (name, count) in [("CSAT%20follow-up", 1), ("CSAT", 0)] {
+        let path = format!("/api/flows?filter=equals(name,%22{name}%22)");
+        let listed = klaviyo(&sandbox, "GET", &path, &Value::Null).await;
+        assert_eq!(listed.json()["data"].as_array().map(Vec::len), Some(count), "{name}");
+    }
 }
 
 #[tokio::test]

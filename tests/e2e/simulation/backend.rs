@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use app::deliver::Consumer;
 use app::fakes::{FakeIntercom, FakeKlaviyo, ManualClock, MemoryStore, NoJitter};
-use app::ports::{Clock, ConsumerStore, DeadLetters, Inbox, Lane, Overview, ParkedMessages, WorkQueue};
+use app::ports::{Clock, ConsumerStore, DeadLetters, Documents, Inbox, Lane, Overview, ParkedMessages, WorkQueue};
 use aws::memory::{Fault, MemoryQueues, MemoryTable};
 use aws::{AwsStore, Queues, StoreOptions};
 use jiff::Timestamp;
@@ -21,7 +21,7 @@ pub(crate) type SimConsumer<S> = Consumer<S, FakeIntercom, FakeKlaviyo, ManualCl
 pub(crate) trait Backend {
     type Store: Inbox + ConsumerStore + Clone;
     /// What the chores, the console and the tests use.
-    type Calm: ParkedMessages + DeadLetters + Overview + WorkQueue + Clone;
+    type Calm: ParkedMessages + DeadLetters + Overview + Documents + WorkQueue + Clone;
 
     /// Whether the six counters add up at every look, or once the queues are quiet.
     const EXACT: bool;
@@ -30,6 +30,10 @@ pub(crate) trait Backend {
     /// A process that has just started.
     fn process(&self) -> Self::Store;
     fn calm(&self) -> Self::Calm;
+    /// How often the queue has handed out one message at most; only where the queue is a service of its own.
+    fn most_receives(&self) -> u32 {
+        0
+    }
     fn push_fault(&self, fault: StoreFault);
     /// The next call of the queue fails, where the queue is a service of its own.
     fn push_queue_fault(&self, fault: StoreFault);
@@ -133,6 +137,10 @@ impl<const EVENT_SOURCE: bool> Backend for OnAws<EVENT_SOURCE> {
         let (table, queues, started) = (MemoryTable::default(), MemoryQueues::new(clock.clone()), Arc::default());
         let calm = Self::start(&clock, &table, &queues, &started);
         Self { clock, table, queues, started, calm }
+    }
+
+    fn most_receives(&self) -> u32 {
+        self.queues.most_receives()
     }
 
     fn process(&self) -> Self::Store {

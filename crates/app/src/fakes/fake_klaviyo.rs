@@ -1,13 +1,18 @@
 //! A Klaviyo that keeps what it is sent by its own rule, fails when told to, and can be asked afterwards.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+mod profiles;
+
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use domain::Identity;
-use domain::klaviyo::{ApiError, PreparedEvent};
+use domain::klaviyo::{ApiError, PreparedEvent, PreparedProfile, ProfileChange};
+use serde_json::{Map, Value};
 
 use super::yield_once;
-use crate::ports::{CallError, Klaviyo, Room};
+use crate::ports::{CallError, Klaviyo, Room, Vendor};
+
+pub use profiles::Import;
+use profiles::{Profiles, profile_of};
 
 /// Cheap to clone; clones are the same account.
 #[derive(Clone, Debug, Default)]
@@ -19,6 +24,7 @@ pub struct FakeKlaviyo {
 struct State {
     stored: Vec<Stored>,
     seen: HashSet<(String, String, String)>,
+    profiles: Profiles,
     poison: HashSet<String>,
     trouble: Option<CallError>,
     faults: VecDeque<Fault>,
@@ -72,6 +78,21 @@ impl FakeKlaviyo {
         self.lock().requests
     }
 
+    /// The profiles by address, else phone number: their attributes as they stand after all that was sent, `properties` inside.
+    pub fn profiles(&self) -> BTreeMap<String, Map<String, Value>> {
+        self.lock().profiles.all().clone()
+    }
+
+    /// What was written without an event, in the order of arrival.
+    pub fn imports(&self) -> Vec<Import> {
+        self.lock().profiles.imports().to_vec()
+    }
+
+    /// Every profile that is written without an event is refused from now on, or taken again.
+    pub fn set_imports_refused(&self, refused: bool) {
+        self.lock().profiles.refuse(refused);
+    }
+
     /// Events with this key are refused from now on, or taken again.
     pub fn set_poison(&self, key: &str, poisoned: bool) {
         let mut state = self.lock();
@@ -96,7 +117,7 @@ impl FakeKlaviyo {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn process(&self, events: &[&PreparedEvent], bulk: bool) -> Result<(), CallError> {
+    fn process<R>(&self, work: impl FnOnce(&mut State) -> Result<R, CallError>) -> Result<R, CallError> {
         let mut state = self.lock();
         state.requests += 1;
         if let Some(trouble) = &state.trouble {
@@ -106,10 +127,10 @@ impl FakeKlaviyo {
         if let Some(Fault::RequestLost(error)) = fault {
             return Err(error);
         }
-        let taken = state.take(events, bulk);
+        let done = work(&mut state);
         match fault {
             Some(Fault::ResponseLost(error)) => Err(error),
-            _ => taken,
+            _ => done,
         }
     }
 }
@@ -132,10 +153,11 @@ impl State {
             })
             .collect();
         if !errors.is_empty() {
-            return Err(CallError::Refused { vendor: crate::ports::Vendor::Klaviyo, status: 400, errors });
+            return Err(CallError::Refused { vendor: Vendor::Klaviyo, status: 400, errors });
         }
         for event in events {
             let profile = profile_of(&event.identity);
+            self.profiles.write(&profile, event.profile_json());
             let rule = (profile.clone(), event.metric.clone(), event.key.as_str().to_owned());
             if self.seen.insert(rule) {
                 self.stored.push(Stored {
@@ -152,22 +174,24 @@ impl State {
     }
 }
 
-fn profile_of(identity: &Identity) -> String {
-    let email = identity.email.as_deref().map(str::to_lowercase);
-    email.or_else(|| identity.phone.clone()).unwrap_or_default()
-}
-
 impl Klaviyo for FakeKlaviyo {
     async fn send_one(&self, event: &PreparedEvent) -> Result<(), CallError> {
         yield_once().await;
-        let result = self.process(&[event], false);
+        let result = self.process(|state| state.take(&[event], false));
         yield_once().await;
         result
     }
 
     async fn send_bulk(&self, events: &[&PreparedEvent]) -> Result<(), CallError> {
         yield_once().await;
-        let result = self.process(events, true);
+        let result = self.process(|state| state.take(events, true));
+        yield_once().await;
+        result
+    }
+
+    async fn import_profile(&self, profile: &PreparedProfile) -> Result<ProfileChange, CallError> {
+        yield_once().await;
+        let result = self.process(|state| state.profiles.import(profile));
         yield_once().await;
         result
     }

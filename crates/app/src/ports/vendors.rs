@@ -1,10 +1,12 @@
 //! Intercom and Klaviyo, as the use cases see them.
 
+use std::collections::{HashMap, HashSet};
 use std::future::Future;
 
 use domain::contact::Contact;
 use domain::directory::Person;
-use domain::klaviyo::{ApiError, PreparedEvent};
+use domain::history::Span;
+use domain::klaviyo::{ApiError, PreparedEvent, PreparedProfile, ProfileChange};
 use domain::{ContactId, WorkspaceId};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -123,6 +125,11 @@ pub trait Intercom: Send + Sync {
     /// The contact, merges followed (410 with a `Link`, at most 3 hops), tags completed where the answer holds a part.
     fn contact(&self, id: &ContactId) -> impl Future<Output = Result<ContactLookup, CallError>> + Send;
 
+    /// Contacts, a hundred in one call (`POST /contacts/search` with `id IN …`), for who reads much at once: like a search it leaves
+    /// a part of the quota to others. Those that were merged, archived or deleted are not found; nor are those whose tags would take
+    /// another call.
+    fn contacts(&self, ids: &[ContactId]) -> impl Future<Output = Result<Vec<Contact>, CallError>> + Send;
+
     /// All admins, teams and tags.
     fn names(&self) -> impl Future<Output = Result<Names, CallError>> + Send;
 }
@@ -136,7 +143,8 @@ pub struct Room {
     pub bulk_now: u32,
 }
 
-/// Writing to Klaviyo. Both send methods may be repeated: the event's `unique_id` makes that harmless.
+/// Writing to Klaviyo. All of it may be repeated: an event's `unique_id` makes that harmless, and a profile has the same values
+/// after the second time as after the first.
 pub trait Klaviyo: Send + Sync {
     /// `POST /api/events`.
     fn send_one(&self, event: &PreparedEvent) -> impl Future<Output = Result<(), CallError>> + Send;
@@ -144,8 +152,51 @@ pub trait Klaviyo: Send + Sync {
     /// `POST /api/event-bulk-create-jobs`; all of them are taken or none. No two may have the same key.
     fn send_bulk(&self, events: &[&PreparedEvent]) -> impl Future<Output = Result<(), CallError>> + Send;
 
+    /// `POST /api/profile-import`: writes a profile without an event. It makes one where there is none, so it is for people who
+    /// were sent before. Its limit (75 a second, 750 a minute) is its own; what the vendor tells us to wait holds it as well.
+    ///
+    /// Two calls for one profile at the same time end in any order: the caller sends the newer one after the older one's answer.
+    /// A key that may not write profiles is [`CallError::Forbidden`], which stops nothing else.
+    fn import_profile(
+        &self,
+        profile: &PreparedProfile,
+    ) -> impl Future<Output = Result<ProfileChange, CallError>> + Send;
+
     /// What the limits allow now.
     fn room(&self) -> Room;
+}
+
+/// An event as Klaviyo shows it. Its `unique_id` is not among what Klaviyo gives.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SeenEvent {
+    /// Its time, Unix seconds.
+    pub second: i64,
+    /// Its property `Conversation ID`, which every event of ours has: the id of the conversation or ticket.
+    pub item: Option<String>,
+}
+
+/// What a profile is known by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KnownBy {
+    /// E-mail addresses.
+    Email,
+    /// Phone numbers, E.164.
+    Phone,
+}
+
+/// Reading Klaviyo, to plan an import and to prove one. Each call needs a scope that delivery does not, and is answered
+/// [`CallError::Forbidden`] without it.
+pub trait KlaviyoReader: Send + Sync {
+    /// Ids of the metrics that came over the API, by their whole name (`GET /api/metrics`, scope metrics:read).
+    fn metric_ids(&self) -> impl Future<Output = Result<HashMap<String, String>, CallError>> + Send;
+
+    /// Events of one metric in a span, at most a thousand (`GET /api/events`, scope events:read). What was sent a moment ago may not
+    /// show yet: Klaviyo says minutes.
+    fn events(&self, metric_id: &str, span: Span) -> impl Future<Output = Result<Vec<SeenEvent>, CallError>> + Send;
+
+    /// Which of these addresses or phone numbers, a hundred at most, have a profile; in lower case (`GET /api/profiles`, scope
+    /// profiles:read).
+    fn known(&self, by: KnownBy, values: &[String]) -> impl Future<Output = Result<HashSet<String>, CallError>> + Send;
 }
 
 /// What holds a vendor back, for the status.

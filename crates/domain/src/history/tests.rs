@@ -18,6 +18,8 @@ struct Quirks {
     unsorted: bool,
     /// A page with an item of this second fails.
     poison: Option<i64>,
+    /// One answer in so many breaks off, whatever was asked; 0: none.
+    breaks_off: usize,
 }
 
 struct Workspace {
@@ -29,6 +31,10 @@ struct Workspace {
 impl Workspace {
     fn answer(&mut self, window: &Window) -> Result<(PageSeen, Vec<u64>), Trouble> {
         self.calls += 1;
+        let chance = self.calls.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40;
+        if self.quirks.breaks_off > 0 && chance.is_multiple_of(self.quirks.breaks_off) {
+            return Err(Trouble::TooHeavy);
+        }
         if self.quirks.heavy_above.is_some_and(|most| window.per_page > most) {
             return Err(Trouble::TooHeavy);
         }
@@ -157,6 +163,21 @@ fn a_filter_that_knows_days_only_hides_nothing() {
     check_complete(&mut workspace, 0);
 }
 
+/// Chance makes no page small for long, and no window of many pages is taken for unreadable: the test against the binary found both.
+#[test]
+fn answers_that_break_off_now_and_then_cost_little_and_hide_nothing() {
+    for quirks in [Quirks::default(), Quirks { days_only: true, unsorted: true, ..Quirks::default() }] {
+        let calls = |breaks_off| {
+            let moments = (0..5_000).map(|n| FIRST + n * 6_000);
+            let mut workspace = workspace(moments, Quirks { breaks_off, ..quirks });
+            check_complete(&mut workspace, 0);
+            workspace.calls
+        };
+        let (well, badly) = (calls(0), calls(12));
+        assert!(badly < well * 2, "{badly} calls instead of {well}");
+    }
+}
+
 #[test]
 fn pages_that_fail_become_smaller() {
     for most in [1, 3, 20] {
@@ -282,14 +303,54 @@ fn one_owner_at_a_time() {
 fn it_is_done_when_every_item_has_a_fate() {
     let mut workspace = workspace((0..100).map(|n| FIRST + n * 50_000), Quirks::default());
     let (mut checkpoint, _) = read_all(&mut workspace, started(None), 0);
-    assert!(checkpoint.settle([99, 0], false, NOW), "notes since when it waits");
+    assert!(!checkpoint.settle([99, 0], false, NOW));
     assert!(!checkpoint.settle([99, 0], false, NOW + 10_000));
     assert_eq!(checkpoint.state, State::Running, "the queue still has something");
-    let mut lost = checkpoint.clone();
-    assert!(lost.settle([99, 0], true, NOW + 10_000));
-    assert_eq!((lost.state, lost.error.is_some()), (State::Failed, true));
     assert!(checkpoint.settle([100, 0], true, NOW + 10_001));
     assert_eq!(checkpoint.state, State::Done);
+}
+
+/// What the queue lost is read once more after minutes, not hours, and what it loses twice is said.
+#[test]
+fn what_the_queue_lost_is_read_again_and_then_listed() {
+    let mut workspace = workspace((0..100).map(|n| FIRST + n * 50_000), Quirks::default());
+    let (mut checkpoint, _) = read_all(&mut workspace, started(None), 0);
+    assert!(checkpoint.settle([97, 0], true, NOW), "notes since when the queue is empty");
+    assert!(!checkpoint.settle([97, 0], true, NOW + 299));
+    assert!(checkpoint.settle([97, 0], false, NOW + 301), "something came back onto the queue");
+    assert!(checkpoint.settle([97, 0], true, NOW + 302));
+    assert!(checkpoint.settle([97, 0], true, NOW + 100), "a clock that was set back counts anew");
+    assert!(checkpoint.settle([97, 0], true, NOW + 400));
+    assert_eq!((checkpoint.state, checkpoint.stream(StreamName::Conversations).is_read()), (State::Running, false));
+    assert!(checkpoint.stream(StreamName::Tickets).is_read(), "nothing of it is missing");
+    let (mut checkpoint, taken) = read_all(&mut workspace, checkpoint, 0);
+    assert_eq!((taken.len(), checkpoint.stream(StreamName::Conversations).read()), (100, 100));
+    assert!(checkpoint.settle([98, 0], true, NOW + 1_000));
+    assert!(checkpoint.settle([98, 0], true, NOW + 1_300));
+    assert_eq!(checkpoint.state, State::Failed);
+    assert!(checkpoint.error.as_deref().is_some_and(|error| error.starts_with("2 conversations got lost")));
+    let facts = StartFacts { first_start: FIRST, days: None };
+    checkpoint.steer(Wish::Resume, facts, NOW + 2_000).expect("resumes");
+    assert!(checkpoint.settle([100, 0], true, NOW + 2_001));
+    assert_eq!(checkpoint.state, State::Done);
+}
+
+/// Neither a pause nor a night without a process counts for the rate.
+#[test]
+fn only_time_in_which_somebody_works_counts() {
+    let mut checkpoint = started(None);
+    let facts = StartFacts { first_start: FIRST, days: None };
+    assert!(checkpoint.lease("a", NOW, 90));
+    assert!(checkpoint.lease("a", NOW + 60, 90));
+    checkpoint.steer(Wish::Pause, facts, NOW + 70).expect("pauses");
+    checkpoint.steer(Wish::Resume, facts, NOW + 10_000).expect("resumes");
+    assert!(checkpoint.lease("a", NOW + 10_000, 90));
+    assert!(checkpoint.lease("a", NOW + 10_030, 90));
+    assert_eq!(checkpoint.worked(), 90);
+    assert!(checkpoint.lease("b", NOW + 40_000, 90), "the process was gone for hours");
+    assert_eq!(checkpoint.worked(), 180, "of which a lease at most counts");
+    assert!(checkpoint.lease("b", NOW + 39_000, 90), "the clock was set back");
+    assert_eq!(checkpoint.worked(), 180);
 }
 
 #[test]
@@ -310,11 +371,12 @@ proptest! {
         unsorted: bool,
         heavy in prop::option::of(1u32..30),
         crash_every in prop_oneof![Just(0usize), 7usize..30],
+        breaks_off in prop_oneof![Just(0usize), 10usize..60],
     ) {
         let moments = clusters.into_iter().flat_map(|(from, step, count)| {
             (0..count as i64).map(move |n| (FIRST + from + n * (step / 100)).min(NOW))
         });
-        let quirks = Quirks { days_only, unsorted, heavy_above: heavy, poison: None };
+        let quirks = Quirks { days_only, unsorted, heavy_above: heavy, poison: None, breaks_off };
         check_complete(&mut workspace(moments, quirks), crash_every);
     }
 }

@@ -28,10 +28,10 @@ use crate::{
 /// The oldest revision that knows `backfill`.
 pub(crate) const OLDEST_REVISION: &str = "2026-07-15";
 
-/// Refuses every event in which a field has a value: a stand-in for validation rules that nobody wrote down.
+/// Refuses every event, and every profile that comes alone, in which a field has a value: a stand-in for validation rules that nobody wrote down.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Poison {
-    /// `email`, `phone_number`, `unique_id`, `metric`, or the name of an event property.
+    /// `email`, `phone_number`, `unique_id`, `metric`, or the name of a property of the event, or of the profile that comes alone.
     pub field: String,
     /// The value that is refused.
     pub value: Value,
@@ -94,6 +94,11 @@ impl KlaviyoSandbox {
     /// The profiles in order of creation.
     pub fn profiles(&self) -> Vec<StoredProfile> {
         self.lock().store.stored_profiles()
+    }
+
+    /// The names of what was made, with their kind (`segment`, `flow`, `template`), in order.
+    pub fn assets(&self) -> Vec<(String, String)> {
+        self.lock().assets.list()
     }
 
     /// Events answered 202 and dropped afterwards.

@@ -46,7 +46,7 @@ impl State {
         let profile = wrapped.map(|data| problems.profile(data, &format!("{at}/profile/data")));
         let event = problems.event(attributes, at, now_ms.div_euclid(1000));
         if let (Some(profile), Some(event)) = (&profile, &event) {
-            self.poisoned(&mut problems, profile, &format!("{at}/profile/data"), event, at);
+            self.poisoned(&mut problems, profile, &format!("{at}/profile/data"), Some((event, at)));
         }
         match (problems.0.is_empty(), profile, event) {
             (true, Some(profile), Some(event)) => {
@@ -115,7 +115,7 @@ impl State {
                 let at_event = format!("{at_item}/attributes");
                 if let Some(mut event) = problems.event(attributes, &at_event, now) {
                     event.backfill |= backfill;
-                    self.poisoned(problems, &profile, &at, &event, &at_event);
+                    self.poisoned(problems, &profile, &at, Some((&event, &at_event)));
                     events.push((event, at_event));
                 }
             }
@@ -154,22 +154,30 @@ impl State {
         }
     }
 
+    /// Applies the rules of [`Poison`](super::Poison), to an event or to a profile that came alone.
     fn poisoned(
         &self,
         problems: &mut Problems,
         profile: &ProfileInput,
         at_profile: &str,
-        event: &EventInput,
-        at: &str,
+        event: Option<(&EventInput, &str)>,
     ) {
         for rule in &self.poison {
             let text = |value: &Option<String>| value.as_deref() == rule.value.as_str() && value.is_some();
-            let (hit, pointer) = match rule.field.as_str() {
-                "email" => (text(&profile.email), format!("{at_profile}/attributes/email")),
-                "phone_number" => (text(&profile.phone), format!("{at_profile}/attributes/phone_number")),
-                "unique_id" => (text(&event.unique_id), format!("{at}/unique_id")),
-                "metric" => (rule.value == event.metric, format!("{at}/metric/data/attributes/name")),
-                name => (event.properties.get(name) == Some(&rule.value), format!("{at}/properties/{name}")),
+            let (hit, pointer) = match (rule.field.as_str(), event) {
+                ("email", _) => (text(&profile.email), format!("{at_profile}/attributes/email")),
+                ("phone_number", _) => (text(&profile.phone), format!("{at_profile}/attributes/phone_number")),
+                ("unique_id", Some((event, at))) => (text(&event.unique_id), format!("{at}/unique_id")),
+                ("metric", Some((event, at))) => {
+                    (rule.value == event.metric, format!("{at}/metric/data/attributes/name"))
+                }
+                (name, Some((event, at))) => {
+                    (event.properties.get(name) == Some(&rule.value), format!("{at}/properties/{name}"))
+                }
+                (name, None) => (
+                    profile.properties.get(name) == Some(&rule.value),
+                    format!("{at_profile}/attributes/properties/{name}"),
+                ),
             };
             if hit {
                 problems.add(pointer, rule.detail.clone());
@@ -206,6 +214,7 @@ impl State {
         let mut problems = Problems::default();
         resource(&mut problems, &body["data"], "profile", "/data");
         let profile = problems.profile(&body["data"], "/data");
+        self.poisoned(&mut problems, &profile, "/data", None);
         if !problems.0.is_empty() {
             return self.invalid(&problems.0);
         }

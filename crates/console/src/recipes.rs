@@ -46,7 +46,10 @@ pub(crate) async fn apply<S, V, C>(State(console): Shared<S, V, C>, Path(name): 
     }
 }
 
-fn wanted<'b>(book: Option<&'b Arc<dyn RecipeBook>>, name: &str) -> Result<(&'b dyn RecipeBook, Recipe), Box<Response>> {
+fn wanted<'b>(
+    book: Option<&'b Arc<dyn RecipeBook>>,
+    name: &str,
+) -> Result<(&'b dyn RecipeBook, Recipe), Box<Response>> {
     let recipe = Recipe::find(name).ok_or_else(|| {
         Box::new(answer::error(StatusCode::NOT_FOUND, "there is no recipe of this name: GET /api/recipes has them"))
     })?;

@@ -24,6 +24,10 @@ use crate::metrics::{self, Metric};
 /// What has to be left of the function's time when the last request begins: the longest request, and the settlement.
 pub const RESERVE: Duration = Duration::from_secs(25);
 
+/// Longest preparation: Lambda begins anew with a function that is not ready after ten seconds
+/// (<https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html>).
+const PREPARATION: Duration = Duration::from_secs(8);
+
 /// How long a contact is remembered, by each function on its own. One that Intercom says has changed is forgotten by all at once;
 /// this is for a `contact.*` notification that never came.
 const CONTACT_TTL: Duration = Duration::from_secs(5 * 60);
@@ -71,6 +75,16 @@ impl<R: SecretReader> ConsumerFunction<R> {
             history_queue: queue_name(&configuration.aws.history_queue_url).to_owned(),
             stack: configuration.stack.clone(),
             built: Mutex::default(),
+        }
+    }
+
+    /// Reads the keys and the limits, so that the first batch need not: connections are made while Lambda still gives a starting
+    /// function a whole core. What fails here fails again with the first batch, which says so.
+    pub async fn prepare(&self) {
+        match tokio::time::timeout(PREPARATION, self.consumer()).await {
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => tracing::warn!(%error, "not ready yet: trying again with the first batch"),
+            Err(_) => tracing::warn!("the keys and the limits take long to read: trying again with the first batch"),
         }
     }
 

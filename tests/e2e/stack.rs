@@ -2,7 +2,8 @@
 //!
 //! Left out, with the reason: `start_up`, `commands`, `killed` and `memory` are about the process on one machine (`only::killed`
 //! and the adapter's simulation have their counterparts, three days of a refused key among them, for which clocks have to be moved);
-//! `bad_input::greedy` about a server of our own, which Lambda takes the place of; `bad_days::store` about SQLite's file.
+//! `bad_input::greedy` about a server of our own, which Lambda takes the place of; `bad_days::store` about SQLite's file; `oddities` is
+//! about thousands of items, of which the emulator would make an hour.
 //!
 //! Done differently: there is less of everything (`FEWER`); what takes minutes on AWS is hastened (`Product::hasten`); a backlog comes
 //! from an event source of the tests' own (`gatherer`), because the emulator's hands over ten messages at most.

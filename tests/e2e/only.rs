@@ -2,6 +2,7 @@
 
 mod answers;
 mod delivery;
+mod desk;
 mod killed;
 mod levers;
 mod page;

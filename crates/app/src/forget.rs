@@ -13,7 +13,7 @@ use domain::{ContactId, Rules};
 use serde::Serialize;
 
 use crate::ports::{
-    CallError, ContactLookup, DeadLetters, Deletable, Intercom, IntercomSearch, KlaviyoAccount, PersonalData,
+    CallError, ContactLookup, ContactSearch, DeadLetters, Deletable, Intercom, KlaviyoAccount, PersonalData,
     StoreError, Traces,
 };
 
@@ -100,7 +100,7 @@ pub struct Forgetter<S, I, K> {
 impl<S, I, K> Forgetter<S, I, K>
 where
     S: PersonalData + DeadLetters,
-    I: Intercom + IntercomSearch,
+    I: Intercom + ContactSearch,
     K: KlaviyoAccount,
 {
     /// Touches nothing yet.

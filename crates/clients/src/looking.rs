@@ -48,7 +48,7 @@ struct EventProperties {
 
 impl<C: Clock, J: Jitter, D: Documents> KlaviyoReader for KlaviyoClient<C, J, D> {
     async fn metric_ids(&self) -> Result<HashMap<String, String>, CallError> {
-        let metrics = self.metrics().await?.into_iter();
+        let metrics = self.0.metrics().await?.into_iter();
         // Klaviyo's own integration has metrics of almost the same names.
         let ours = metrics.filter(|metric| metric.integration.as_deref().is_none_or(|name| name == OURS));
         Ok(ours.map(|metric| (metric.name, metric.id)).collect())

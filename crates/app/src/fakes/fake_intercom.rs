@@ -11,8 +11,8 @@ use jiff::Timestamp;
 
 use super::yield_once;
 use crate::ports::{
-    CallError, ContactLookup, FoundItem, Intercom, IntercomSearch, Names, SearchBy, SearchPage, SearchQuery, Vendor,
-    Workspace,
+    CallError, ContactLookup, ContactSearch, FoundItem, Intercom, IntercomSearch, Names, SearchBy, SearchPage,
+    SearchQuery, Vendor, Workspace,
 };
 
 /// Cheap to clone; clones are the same service.
@@ -188,14 +188,7 @@ impl State {
     }
 }
 
-impl IntercomSearch for FakeIntercom {
-    async fn search(&self, query: &SearchQuery) -> Result<SearchPage, CallError> {
-        yield_once().await;
-        let page = self.lock().search(query);
-        yield_once().await;
-        page
-    }
-
+impl ContactSearch for FakeIntercom {
     async fn contacts_by_email(&self, email: &str) -> Result<Vec<Contact>, CallError> {
         yield_once().await;
         let state = self.lock();
@@ -208,6 +201,15 @@ impl IntercomSearch for FakeIntercom {
             Entry::MergedInto(_) => None,
         });
         Ok(known.filter(has).collect())
+    }
+}
+
+impl IntercomSearch for FakeIntercom {
+    async fn search(&self, query: &SearchQuery) -> Result<SearchPage, CallError> {
+        yield_once().await;
+        let page = self.lock().search(query);
+        yield_once().await;
+        page
     }
 
     async fn conversation(&self, id: &str) -> Result<Option<Bytes>, CallError> {

@@ -4,7 +4,7 @@ use std::future::Future;
 use std::pin::Pin;
 
 use super::{ForgetError, ForgetReport, ForgetWish, Forgetter};
-use crate::ports::{DeadLetters, Intercom, IntercomSearch, KlaviyoAccount, PersonalData};
+use crate::ports::{ContactSearch, DeadLetters, Intercom, KlaviyoAccount, PersonalData};
 
 /// A report on its way.
 type Report<'a> = Pin<Box<dyn Future<Output = Result<ForgetReport, ForgetError>> + Send + 'a>>;
@@ -18,7 +18,7 @@ pub trait Forgetting: Send + Sync {
 impl<S, I, K> Forgetting for Forgetter<S, I, K>
 where
     S: PersonalData + DeadLetters,
-    I: Intercom + IntercomSearch,
+    I: Intercom + ContactSearch,
     K: KlaviyoAccount,
 {
     fn forget<'a>(&'a self, wish: &'a ForgetWish) -> Report<'a> {

@@ -3,10 +3,11 @@
 use std::future::Future;
 
 use domain::ContactId;
+use domain::contact::Contact;
 use domain::forget::Person;
 use serde::Serialize;
 
-use super::StoreResult;
+use super::{CallError, StoreResult};
 
 /// What lists and caches held of a person.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -17,6 +18,12 @@ pub struct Traces {
     pub recent_events: u64,
     /// Identifiers that a claimed event carries until it is known to be sent.
     pub identifiers: u64,
+}
+
+/// Finding a person in Intercom.
+pub trait ContactSearch: Send + Sync {
+    /// Contacts with this e-mail address, at most 150 (`POST /contacts/search`).
+    fn contacts_by_email(&self, email: &str) -> impl Future<Output = Result<Vec<Contact>, CallError>> + Send;
 }
 
 /// Taking away what is kept of a person. Every method may be repeated: what is gone stays gone.

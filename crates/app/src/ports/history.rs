@@ -5,7 +5,6 @@ use std::future::Future;
 
 use bytes::Bytes;
 use domain::KeyHash;
-use domain::contact::Contact;
 use domain::history::{Span, StreamName};
 use serde::{Deserialize, Serialize};
 
@@ -74,9 +73,6 @@ pub struct SearchPage {
 pub trait IntercomSearch: Send + Sync {
     /// `POST /conversations/search` or `POST /tickets/search`.
     fn search(&self, query: &SearchQuery) -> impl Future<Output = Result<SearchPage, CallError>> + Send;
-
-    /// Contacts with this e-mail address, at most 150 (`POST /contacts/search`).
-    fn contacts_by_email(&self, email: &str) -> impl Future<Output = Result<Vec<Contact>, CallError>> + Send;
 
     /// `GET /conversations/{id}`: the conversation with its parts. `None`: deleted.
     fn conversation(&self, id: &str) -> impl Future<Output = Result<Option<Bytes>, CallError>> + Send;

@@ -1,6 +1,7 @@
 //! What only the deployed stack can show. A deployment takes ten seconds, so each test tells a longer story.
 
 mod answers;
+mod books;
 mod delivery;
 mod desk;
 mod killed;

@@ -16,6 +16,10 @@ use crate::transport::{Flaw, Outgoing, Reply, Transport};
 /// The longest that a call sleeps for permission before it is the caller's turn to wait.
 const PATIENCE: Duration = Duration::from_secs(2);
 
+/// The same for the reads of the import: longer than Intercom's window of 10 seconds, because a page that is given up is read again
+/// with all its parts. Nobody waits for it, and what is cut off at a function's end is as after a crash.
+const READERS_PATIENCE: Duration = Duration::from_secs(12);
+
 /// How often those who wait for another request's answer look again.
 const POLL: Duration = Duration::from_millis(20);
 
@@ -79,7 +83,7 @@ impl<T: Transport, C: Clock, J: Jitter, D: Documents> Caller<T, C, J, D> {
         read: impl Fn(&Reply) -> Result<R, Flaw> + Send + Sync,
     ) -> Result<R, CallError> {
         let started = self.clock.now();
-        let mut patience = PATIENCE;
+        let mut patience = patience(request.endpoint);
         let mut tries = 0;
         self.keep(false).await;
         loop {
@@ -233,6 +237,10 @@ impl<T: Transport, C: Clock, J: Jitter, D: Documents> Caller<T, C, J, D> {
             }
         }
     }
+}
+
+fn patience(endpoint: Endpoint) -> Duration {
+    if endpoint == Endpoint::IntercomSearch { READERS_PATIENCE } else { PATIENCE }
 }
 
 fn judge<R>(

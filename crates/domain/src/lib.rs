@@ -27,6 +27,7 @@ pub mod skip;
 pub mod text;
 pub mod topics;
 pub mod trim;
+pub mod written;
 
 pub use identity::Identity;
 pub use ids::{ContactId, EventKey, KeyHash, MessageId, WorkspaceId};

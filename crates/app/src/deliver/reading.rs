@@ -1,10 +1,9 @@
 //! From claimed bytes to events on their way, and to what is already decided about each message.
 
 use domain::activity::{Context, Finding, from_notification};
-use domain::contact::Contact;
 use domain::delivery::EventFate;
 use domain::history::{self, Envelope};
-use domain::intercom::{Call, Item, Notification, Unreadable, contact_of, read};
+use domain::intercom::{Call, ContactChange, Item, Notification, Unreadable, contact_change, read};
 use domain::mapping::Origin;
 use domain::{KeyHash, Rules, SignatureScheme, Skip, Verified};
 use jiff::Timestamp;
@@ -21,9 +20,17 @@ pub(super) struct MessagePlan {
     /// Fates that need no sending.
     pub(super) fixed: Vec<EventFate>,
     /// From a `contact.*` topic.
-    pub(super) changed_contact: Option<Box<Contact>>,
+    pub(super) changed_contact: Option<Box<ContactChange>>,
     /// Of an item that we read ourselves: its book and entry.
     pub(super) counted: Option<(String, KeyHash)>,
+}
+
+impl MessagePlan {
+    /// Whether it says that contacts were merged, and not which one went.
+    pub(super) fn is_merge_of_nobody_known(&self) -> bool {
+        let named = self.changed_contact.as_ref().is_some_and(|change| change.merged_from.is_some());
+        self.topic == "contact.merged" && !named
+    }
 }
 
 /// A message, read.
@@ -117,7 +124,7 @@ impl Planning<'_> {
             return vec![Finding::Skip(Skip::OtherWorkspace)];
         }
         if topic.starts_with("contact.") {
-            plan.changed_contact = contact_of(verified).map(Box::new);
+            plan.changed_contact = contact_change(verified).map(Box::new);
         }
         let context = Context { workspace: app_id, rules: self.rules, now: self.now };
         from_notification(&context, notification)

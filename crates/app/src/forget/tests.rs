@@ -94,7 +94,7 @@ async fn filled(clock: &ManualClock) -> MemoryStore {
             None => End::Dead { reason: "refused".to_owned(), topic: "ticket.created".to_owned() },
         };
         let (keys, events) = (Vec::new(), Vec::new());
-        Settlement { id: message.id, receipt: message.receipt, end, events, keys, item: None }
+        Settlement { id: message.id, receipt: message.receipt, end, events, keys, item: None, profiles: 0 }
     });
     store.settle(settlements.collect()).await.expect("settled");
     store

@@ -53,7 +53,14 @@ impl Past {
         let (days, wished) = (86_400, conversations.max(1).cast_signed());
         let step = (728 * days / wished).max(1);
         let from = now - 2 * days - step * wished;
-        Self { conversations, from, step, contacts: (conversations * 2 / 3).max(1), latency: Duration::ZERO, limit: UNLIMITED }
+        Self {
+            conversations,
+            from,
+            step,
+            contacts: (conversations * 2 / 3).max(1),
+            latency: Duration::ZERO,
+            limit: UNLIMITED,
+        }
     }
 
     /// Events that an import of it makes; every second conversation is rated.
@@ -104,7 +111,14 @@ impl Intercom {
     /// # Errors
     /// When no port can be bound.
     pub fn start(past: Past) -> std::io::Result<Self> {
-        let empty = State { window: 0, used: 0, asked: Asked::default(), first_read: None, read: HashSet::new(), by_second: Vec::new() };
+        let empty = State {
+            window: 0,
+            used: 0,
+            asked: Asked::default(),
+            first_read: None,
+            read: HashSet::new(),
+            by_second: Vec::new(),
+        };
         let state = Arc::new(Mutex::new(empty));
         let shared = Arc::clone(&state);
         let address = serve(move |call| answer(past, Arc::clone(&shared), call))?;
@@ -135,7 +149,9 @@ async fn answer(past: Past, state: Arc<Mutex<State>>, call: Call) -> Answer {
     let (left, reset, refused) = count(&past, &state);
     tokio::time::sleep(past.latency).await;
     let mut answer = match refused {
-        true => json(StatusCode::TOO_MANY_REQUESTS, r#"{"type":"error.list","errors":[{"code":"rate_limit_exceeded"}]}"#),
+        true => {
+            json(StatusCode::TOO_MANY_REQUESTS, r#"{"type":"error.list","errors":[{"code":"rate_limit_exceeded"}]}"#)
+        }
         false => content(&past, &state, &call),
     };
     let headers = [
@@ -172,11 +188,16 @@ fn content(past: &Past, state: &Mutex<State>, call: &Call) -> Answer {
         "/me" => format!(
             r#"{{"type":"admin","id":"1","email":"a@bench.test","app":{{"type":"app","id_code":"{WORKSPACE}","name":"Bench","region":"US"}}}}"#
         ),
-        "/admins" => r#"{"type":"admin.list","admins":[{"type":"admin","id":"7301","name":"Ada","email":"ada@bench.test"}]}"#.into(),
+        "/admins" => {
+            r#"{"type":"admin.list","admins":[{"type":"admin","id":"7301","name":"Ada","email":"ada@bench.test"}]}"#
+                .into()
+        }
         "/teams" => r#"{"type":"team.list","teams":[{"type":"team","id":"901","name":"Parcels"}]}"#.into(),
         "/tags" => r#"{"type":"list","data":[{"type":"tag","id":"1","name":"parcel"}]}"#.into(),
         "/conversations/search" => search(past, &call.body),
-        "/tickets/search" => r#"{"type":"ticket.list","tickets":[],"total_count":0,"pages":{"type":"pages","page":1}}"#.into(),
+        "/tickets/search" => {
+            r#"{"type":"ticket.list","tickets":[],"total_count":0,"pages":{"type":"pages","page":1}}"#.into()
+        }
         "/contacts/search" => contacts(&call.body),
         path => match (path.strip_prefix("/conversations/9"), path.strip_prefix("/contacts/c")) {
             (Some(number), _) => {
@@ -235,8 +256,10 @@ fn search(past: &Past, body: &[u8]) -> String {
         }
         conversation(past, number, false, &mut text);
     }
-    let next = if end < to { format!(r#","next":{{"per_page":{per_page},"starting_after":"{end}"}}"#) } else { String::new() };
-    let _ = write!(text, r#"],"total_count":{total},"pages":{{"type":"pages","page":1,"per_page":{per_page}{next}}}}}"#);
+    let next =
+        if end < to { format!(r#","next":{{"per_page":{per_page},"starting_after":"{end}"}}"#) } else { String::new() };
+    let _ =
+        write!(text, r#"],"total_count":{total},"pages":{{"type":"pages","page":1,"per_page":{per_page}{next}}}}}"#);
     text
 }
 
@@ -287,7 +310,8 @@ fn conversation(past: &Past, number: u64, parts: bool, text: &mut String) {
     if parts {
         text.push_str(r#","conversation_parts":{"type":"conversation_part.list","conversation_parts":["#);
         for part in 0..3 * REPLIES {
-            let (kind, id) = if part % 3 == 1 { ("user", format!("c{contact:012}")) } else { ("admin", "7301".to_owned()) };
+            let (kind, id) =
+                if part % 3 == 1 { ("user", format!("c{contact:012}")) } else { ("admin", "7301".to_owned()) };
             let comma = if part > 0 { "," } else { "" };
             let sent = at + 60 + part.cast_signed() * 30;
             let _ = write!(

@@ -74,7 +74,12 @@ impl StandIn {
 
     fn spawn(&self, function: &Path) -> anyhow::Result<Child> {
         let mut command = Command::new(function);
-        command.env_clear().envs(function_environment(self.address)).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::inherit());
+        command
+            .env_clear()
+            .envs(function_environment(self.address))
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::inherit());
         let child = command.spawn().with_context(|| format!("{} does not start", function.display()))?;
         pin(child.id(), 0);
         Ok(child)

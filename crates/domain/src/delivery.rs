@@ -354,7 +354,9 @@ mod tests {
 
     #[test]
     fn the_next_batch_of_history_fills_one_request() {
-        for (items, events, expected) in [(1_000, 1_000, 950), (1_000, 1_500, 633), (600, 900, 633), (10, 1, 9_500), (1, 0, 950)] {
+        for (items, events, expected) in
+            [(1_000, 1_000, 950), (1_000, 1_500, 633), (600, 900, 633), (10, 1, 9_500), (1, 0, 950)]
+        {
             assert_eq!(next_batch(items, events), expected, "{items} items with {events} events");
             assert!(events == 0 || expected * events / items <= BULK_MAX_EVENTS);
         }

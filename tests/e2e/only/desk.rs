@@ -24,7 +24,11 @@ fn recipes_are_made_and_people_forgotten() {
     }
     world.wait_for("both are dead", SOON, |status| status["dead"] == 2 && status["in_flight"] == 0);
     let (status, report) = post(&world, "/api/forget", &json!({ "contact": ada, "klaviyo": true }));
-    assert_eq!((status, &report["dead_letters"], &report["klaviyo_deletions"]), (200, &json!(1), &json!(1)), "{report}");
+    assert_eq!(
+        (status, &report["dead_letters"], &report["klaviyo_deletions"]),
+        (200, &json!(1), &json!(1)),
+        "{report}"
+    );
     let status = world.status();
     assert_eq!((&status["dead"], &status["skipped"]["forgotten"]), (&json!(1), &json!(1)), "{status}");
     let events = world.api("GET", "/api/events/recent?limit=100").text();

@@ -39,7 +39,15 @@ fn the_page_is_served_and_its_session_opens_the_api() {
     assert_eq!(world.notify("conversation.user.created", &conversation("1", &ada, world.now() - 60)).status, 200);
     world.wait_for_events(1, SOON);
     let https = ("x-forwarded-proto", "https");
-    for path in ["/api/session", "/api/status", "/api/events/hours", "/api/events/recent", "/api/dead-letters/groups", "/api/dead-letters/steered", "/api/parked"] {
+    for path in [
+        "/api/session",
+        "/api/status",
+        "/api/events/hours",
+        "/api/events/recent",
+        "/api/dead-letters/groups",
+        "/api/dead-letters/steered",
+        "/api/parked",
+    ] {
         let answer = ask(&world, "GET", path, &[session, https], b"");
         assert_eq!(answer.status, 200, "{path}: {}", answer.text());
         assert_eq!(ask(&world, "GET", path, &[https], b"").status, 401, "{path}");

@@ -71,10 +71,6 @@ impl IntercomSearch for Endless {
         Ok(SearchPage { bytes: 400 * items.len() as u64, total: (to - from) as u64, items, next })
     }
 
-    async fn contacts_by_email(&self, _: &str) -> Result<Vec<Contact>, CallError> {
-        Ok(Vec::new())
-    }
-
     async fn conversation(&self, _: &str) -> Result<Option<Bytes>, CallError> {
         Ok(None)
     }

@@ -3,8 +3,10 @@
 mod answers;
 mod books;
 mod delivery;
+mod desk;
 mod killed;
 mod levers;
+mod page;
 mod roles;
 mod rotation;
 mod trouble;

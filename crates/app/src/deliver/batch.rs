@@ -83,6 +83,7 @@ impl<S: ConsumerStore, I: Intercom, K: Klaviyo, C: Clock, J: Jitter> Consumer<S,
         let calls: Vec<_> = claimed.iter().map(reading::read_message).collect();
         let (plans, mut works) = reading::plan(&calls, &ours, &self.rules, self.deps.clock.now());
         self.note_contact_changes(&plans).await;
+        self.note_topics(&plans).await;
         drop_doubles_within_messages(&mut works);
         self.find_people(claimed, &mut works, deadline).await;
         if let Err(until) = self.claim_in_ledger(claimed, &mut works).await {
@@ -90,6 +91,12 @@ impl<S: ConsumerStore, I: Intercom, K: Klaviyo, C: Clock, J: Jitter> Consumer<S,
         }
         self.send(&Sending { lane, ours: &ours, claimed, deadline }, &mut works).await;
         self.outcome(claimed, plans, works)
+    }
+
+    /// For whoever connects and wants to see what has arrived.
+    async fn note_topics(&self, plans: &[MessagePlan]) {
+        let live = plans.iter().filter(|plan| plan.counted.is_none()).map(|plan| plan.topic.as_str());
+        self.topics.note(&self.deps.store, live, self.deps.clock.now().as_second()).await;
     }
 
     /// Contacts that changed are asked for afresh, and those that can be identified now release what waited for them.

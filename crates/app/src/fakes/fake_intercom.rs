@@ -11,8 +11,8 @@ use jiff::Timestamp;
 
 use super::yield_once;
 use crate::ports::{
-    CallError, ContactLookup, FoundItem, Intercom, IntercomSearch, Names, SearchBy, SearchPage, SearchQuery, Vendor,
-    Workspace,
+    CallError, ContactLookup, ContactSearch, FoundItem, Intercom, IntercomSearch, Names, SearchBy, SearchPage,
+    SearchQuery, Vendor, Workspace,
 };
 
 /// Cheap to clone; clones are the same service.
@@ -185,6 +185,22 @@ impl State {
         let end = start + items.len();
         let next = (end < found.len()).then(|| end.to_string());
         Ok(SearchPage { bytes: 1_000 * items.len() as u64, total: found.len() as u64, items, next })
+    }
+}
+
+impl ContactSearch for FakeIntercom {
+    async fn contacts_by_email(&self, email: &str) -> Result<Vec<Contact>, CallError> {
+        yield_once().await;
+        let state = self.lock();
+        if let Some(trouble) = &state.trouble {
+            return Err(trouble.clone());
+        }
+        let has = |contact: &Contact| contact.email.as_deref().is_some_and(|known| known.eq_ignore_ascii_case(email));
+        let known = state.contacts.values().filter_map(|entry| match entry {
+            Entry::Known(contact) => Some(contact.as_ref().clone()),
+            Entry::MergedInto(_) => None,
+        });
+        Ok(known.filter(has).collect())
     }
 }
 

@@ -443,5 +443,5 @@ pub trait Overview: Send + Sync {
 }
 
 /// Everything the consumer needs from storage.
-pub trait ConsumerStore: WorkQueue + Ledger + Cache + ParkedMessages + Documents {}
-impl<T: WorkQueue + Ledger + Cache + ParkedMessages + Documents> ConsumerStore for T {}
+pub trait ConsumerStore: WorkQueue + HistoryInbox + Ledger + Cache + ParkedMessages + Documents {}
+impl<T: WorkQueue + HistoryInbox + Ledger + Cache + ParkedMessages + Documents> ConsumerStore for T {}

@@ -74,6 +74,23 @@ impl MemoryQueues {
         self.lock().messages.iter_mut().for_each(|message| message.record.receive_count = 0);
     }
 
+    /// Every message of a lane, in the order in which they came.
+    pub fn records(&self, lane: Lane) -> Vec<QueueRecord> {
+        let state = self.lock();
+        let mut messages: Vec<&Message> = state.messages.iter().filter(|message| message.lane == lane).collect();
+        messages.sort_by_key(|message| message.order);
+        messages.into_iter().map(|message| message.record.clone()).collect()
+    }
+
+    /// Puts a message there as another version, or an earlier time, left it: visible now.
+    pub fn plant(&self, lane: Lane, record: QueueRecord) {
+        let visible_at = (self.now)();
+        let mut state = self.lock();
+        state.last += 1;
+        let order = state.last;
+        state.messages.push(Message { lane, record, visible_at, order });
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -12,3 +12,4 @@ pub mod ports;
 pub mod receive;
 pub mod settings;
 pub mod status;
+mod support;

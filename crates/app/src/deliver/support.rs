@@ -22,7 +22,7 @@ use super::people;
 use super::reading::MessagePlan;
 use super::sending::wait_and_cause;
 use crate::ports::{CallError, Claimed, Clock, ConsumerStore, Intercom, Jitter, Klaviyo, StoreResult};
-use crate::support::{About, Arrival, Carried, Note, Noted, Person, SupportBook};
+use crate::support::{About, Arrival, Carried, Leaver, Note, Noted, Person, SupportBook};
 
 /// How often a profile is told again because its record changed meanwhile, before its message waits.
 const ROUNDS: usize = 3;
@@ -33,6 +33,7 @@ pub(super) struct Support {
     /// By key of the record.
     tellings: BTreeMap<String, Telling>,
     arrivals: Vec<Arrival>,
+    seen_off: Vec<Leaver>,
     /// Messages that do not end yet.
     pub(super) waits: Vec<(usize, Waiting)>,
 }
@@ -148,6 +149,13 @@ impl<S: ConsumerStore, I: Intercom, K: Klaviyo, C: Clock, J: Jitter> Consumer<S,
             let teller = record.teller.as_ref().and_then(|teller| place.get(teller).copied());
             support.tell(key, record, teller);
         }
+        for leaver in support.seen_off.clone() {
+            // Whoever sees somebody off tells their profile, also where another message began it.
+            let teller = place.get(&leaver.message).copied();
+            for (key, record) in book.records_of(&leaver.fact.contact).await? {
+                support.tell(&key, &record, teller.filter(|_| !record.untold));
+            }
+        }
         for arrival in &noted.arrivals {
             let teller = place.get(&arrival.message).copied();
             for (key, record) in book.look(&arrival.from).await? {
@@ -170,7 +178,7 @@ impl<S: ConsumerStore, I: Intercom, K: Klaviyo, C: Clock, J: Jitter> Consumer<S,
         let leavers = std::mem::take(&mut noted.leavers);
         let mut postponed = std::mem::take(&mut noted.postponed);
         let wanted: Vec<ContactId> = leavers.iter().map(|leaver| leaver.fact.contact.clone()).collect();
-        let found = self.people(wanted, batch.deadline).await;
+        let found = self.people(wanted, false, batch.deadline).await;
         let mut notes = Vec::new();
         for leaver in leavers {
             let contact = leaver.fact.contact.clone();
@@ -190,6 +198,7 @@ impl<S: ConsumerStore, I: Intercom, K: Klaviyo, C: Clock, J: Jitter> Consumer<S,
                 Some(people::Person::Unknown) | None => Person::as_remembered(&contact),
             };
             book.see_off(&leaver.fact);
+            support.seen_off.push(leaver.clone());
             notes.push(Note { person, message: leaver.message, about: About::Left(leaver.fact) });
         }
         let seen_off = book.note(notes, &Carried::new()).await?;
@@ -261,7 +270,7 @@ impl<S: ConsumerStore, I: Intercom, K: Klaviyo, C: Clock, J: Jitter> Consumer<S,
                 support.waits.push((teller, Waiting { until: self.in_a_moment(), cause: WaitCause::Vendor }));
             }
         }
-        self.put_marks_away(&book, support).await;
+        self.put_marks_away(&book, support, claimed).await;
     }
 
     async fn import(&self, support: &mut Support, claimed: &[Claimed], deadline: Timestamp) {
@@ -325,10 +334,17 @@ impl<S: ConsumerStore, I: Intercom, K: Klaviyo, C: Clock, J: Jitter> Consumer<S,
         Ok(is_true)
     }
 
-    async fn put_marks_away(&self, book: &SupportBook<'_, S>, support: &Support) {
+    async fn put_marks_away(&self, book: &SupportBook<'_, S>, support: &Support, claimed: &[Claimed]) {
         let put_away = async {
             for (key, _) in support.tellings.iter().filter(|(_, one)| one.is_told && one.teller.is_none()) {
                 book.mark_told(key).await?;
+            }
+            let waits = |message: &MessageId| {
+                let is_its = |(index, _): &(usize, Waiting)| claimed[*index].id == *message;
+                support.waits.iter().any(is_its)
+            };
+            for leaver in support.seen_off.iter().filter(|leaver| !waits(&leaver.message)) {
+                book.finish_farewell(&leaver.fact).await?;
             }
             for arrival in &support.arrivals {
                 let mut keys = arrival.from.iter().chain([&arrival.record]);

@@ -176,9 +176,6 @@ impl<B: Backend> World<B> {
         self.clock.advance(Duration::from_secs(400));
         self.drain();
         let profiles = self.klaviyo.profiles();
-        for import in self.klaviyo.imports() {
-            eprintln!("IMPORT {} {:?}", import.profile, import.attributes.get("properties"));
-        }
         for (address, attributes) in &profiles {
             let Some(said) =
                 attributes.get("properties").filter(|all| all.get("Intercom_open_conversations").is_some())
@@ -329,36 +326,69 @@ fn an_address_that_was_left_is_told_of_whoever_comes() {
     ]);
 }
 
+/// Found here: the report that somebody had left was itself asked who takes part.
 #[test]
-fn story_1() {
+fn a_merged_contact_s_old_report_does_not_speak_for_the_survivor() {
     run_story(&[
-        Op::Act(Act::Ticket { contact: 2 }),
-        Op::ArrivesAtOnce,
-        Op::Step,
-        Op::Act(Act::Merge { from: 2, into: 0 }),
-        Op::LoseRequest,
-    ]);
-}
-
-#[test]
-fn story_2() {
-    run_story(&[
-        Op::Act(Act::Start { contact: 3, other: Some(0), pause: 0 }),
-        Op::ArrivesAtOnce,
-        Op::Step,
-        Op::Act(Act::Merge { from: 0, into: 3 }),
-        Op::Act(Act::ChangeAddress { contact: 0, address: 1 }),
-    ]);
-}
-
-#[test]
-fn story_3() {
-    run_story(&[
-        Op::Act(Act::Ticket { contact: 2 }),
+        Op::Act(Act::Start { contact: 2, other: None, pause: 0 }),
         Op::Act(Act::Start { contact: 0, other: None, pause: 0 }),
-        Op::Act(Act::Start { contact: 1, other: Some(2), pause: 0 }),
+        Op::Act(Act::Merge { from: 2, into: 0 }),
+        Op::Arrives(1),
+        Op::Step,
+        Op::Act(Act::ChangeAddress { contact: 0, address: 1 }),
+        Op::Act(Act::Start { contact: 0, other: None, pause: 0 }),
+    ]);
+}
+
+/// Found here: the event arrived and its answer was lost, so the profile was taken for one that was never told.
+#[test]
+fn a_profile_is_taken_for_told_before_the_first_event_takes_it_along() {
+    run_story(&[
+        Op::LoseRequest,
+        Op::Step,
+        Op::LoseStoreAnswer,
+        Op::Act(Act::Ticket { contact: 3 }),
+        Op::Arrives(0),
+        Op::Step,
+        Op::Arrives(0),
+        Op::Step,
+        Op::Act(Act::LoseAddress { contact: 3 }),
+        Op::LoseResponse,
+        Op::Step,
+        Op::Arrives(5),
+    ]);
+}
+
+/// Found here: the deletion came between the farewell of a merged contact and the next try to tell its address.
+#[test]
+fn a_deletion_does_not_hide_a_farewell_that_was_not_told() {
+    run_story(&[
+        Op::Act(Act::Start { contact: 3, other: None, pause: 0 }),
+        Op::Arrives(0),
+        Op::Step,
+        Op::Throttle,
+        Op::Act(Act::Merge { from: 3, into: 1 }),
+        Op::ArrivesAtOnce,
+        Op::ArrivesAtOnce,
+        Op::Act(Act::Delete { which: 0 }),
+        Op::TwoSteps(0),
+        Op::Arrives(3),
+    ]);
+}
+
+#[test]
+fn story_z() {
+    run_story(&[
+        Op::Act(Act::Start { contact: 3, other: None, pause: 0 }),
+        Op::Act(Act::Start { contact: 0, other: None, pause: 0 }),
+        Op::Throttle,
+        Op::Arrives(12),
+        Op::Step,
+        Op::Act(Act::ChangeAddress { contact: 3, address: 1 }),
         Op::ArrivesAtOnce,
         Op::Step,
-        Op::Act(Act::Merge { from: 2, into: 1 }),
+        Op::Step,
+        Op::Act(Act::ChangeAddress { contact: 3, address: 0 }),
+        Op::Step,
     ]);
 }

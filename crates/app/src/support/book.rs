@@ -120,12 +120,15 @@ impl<'s, S: SupportStates> SupportBook<'s, S> {
                 }
             }
             let is_new = before.version.is_none();
+            let takes_along = carried.contains(&key);
             let is_worth = after != before.record && (is_new || before.record.is_worth(&after, effect, self.step));
-            if !is_worth {
+            // Klaviyo is about to learn of it: if only the answer is lost, it must not look as if it never had.
+            let becomes_told = takes_along && before.record.untold;
+            if !is_worth && !becomes_told {
                 noted.records.insert(key, before.record);
                 continue;
             }
-            assign_teller(&before, &mut after, &notes, carried.contains(&key));
+            assign_teller(&before, &mut after, &notes, takes_along);
             writes.push(before.write(&key, &after));
             written.push((key, after, notes));
         }
@@ -308,7 +311,7 @@ fn assign_teller(before: &Kept, after: &mut Record, notes: &[Note], carried: boo
     if quiet && !carried {
         after.untold = true;
         after.teller = None;
-    } else if before.record.summary() != after.summary() || before.version.is_none() {
+    } else if quiet || before.record.summary() != after.summary() {
         after.teller = notes.last().map(|note| note.message.clone());
         after.untold = false;
     }

@@ -99,11 +99,6 @@ impl<S: SupportStates> SupportBook<'_, S> {
         Ok(())
     }
 
-    /// Klaviyo was told what this record says: no event has to take it along any more.
-    pub(crate) async fn mark_told(&self, key: &str) -> StoreResult<()> {
-        self.change(key, |record| std::mem::take(&mut record.untold)).await
-    }
-
     /// A record without members keeps nobody's address.
     async fn empty_out(&self, key: &str) -> StoreResult<()> {
         let forget = |record: &mut Record| {

@@ -77,7 +77,8 @@ impl<S: SupportStates> SupportBook<'_, S> {
         let mut opened: BTreeMap<&str, Opened<'_>> = BTreeMap::new();
         for note in notes {
             let About::Fact(fact) = &note.about else { continue };
-            let Some(said) = fact.said else { continue };
+            // Who has left says nothing about who takes part.
+            let Some(said) = fact.said.filter(|said| !said.version.left) else { continue };
             let member = records.get(&note.person.record).and_then(|kept| kept.record.members.get(&fact.contact));
             let stand = member.and_then(|member| member.threads.get(&fact.thread));
             let asks = match stand {
@@ -124,8 +125,8 @@ impl<S: SupportStates> SupportBook<'_, S> {
             };
             let entry = self.change_thread(thread, update).await?;
             if entry.deleted.is_some() {
+                // Who is to be seen off is so all the same: their profile may not have been told yet.
                 known.deleted.insert(thread.clone());
-                continue;
             }
             if entry.as_of.is_none_or(|as_of| as_of <= one.said.version) {
                 known.add_leavers(&entry, &one, &self.gone);

@@ -37,6 +37,13 @@ fn the_demo_ends_well_and_prints_its_table() {
         assert!(ended.stdout.contains(&format!("Intercom {metric}")), "{metric}: {}", ended.stdout);
     }
     assert!(!ended.stdout.contains("difference"), "{}", ended.stdout);
+    let complete = ended.stdout.find("history is complete").expect("the import ends");
+    let live = ended.stdout.find("notifications accepted").expect("live events follow");
+    assert!(complete < live, "history first: {}", ended.stdout);
+    let total = ended.stdout.lines().find(|line| line.starts_with("total")).expect("a table");
+    let totals: Vec<u64> = total.split_whitespace().skip(1).map(|count| count.parse().expect("a number")).collect();
+    assert!(totals[0] > 300 && totals[2] > 300, "the past and the day: {total}");
+    assert_eq!((totals[0], totals[2], totals[0] + totals[2]), (totals[1], totals[3], totals[4]), "{total}");
     assert!(!world.data_dir().exists(), "the demo leaves nothing behind");
     world.finish();
 }

@@ -1,4 +1,4 @@
-//! The import of the past and reconcile, with the real binary against the sandbox.
+//! The import of the past and reconcile, against the sandbox.
 
 use std::time::Duration;
 
@@ -7,13 +7,16 @@ use sandbox::scenario::{ExpectedEvent, HistoryOptions, expected_history};
 use sandbox::{Fault, FaultKind, Matcher, Times};
 use serde_json::Value;
 
+use crate::product::FEWER;
 use crate::support::{PARKING, PREFIX, SOON, World};
 
 /// A debug build on a busy machine reads and sends some hundred items in this time.
 const IMPORT: Duration = Duration::from_secs(180);
 
 fn seeded(conversations: usize, tickets: usize) -> World {
-    let world = World::vendors();
+    let mut world = World::vendors();
+    world.hasten();
+    let (conversations, tickets) = (conversations / FEWER, tickets / FEWER);
     let contacts = (conversations / 3).max(20);
     world.sandbox.intercom().seed_history(&SeedSpec { conversations, tickets, contacts, ..SeedSpec::default() });
     world
@@ -49,7 +52,7 @@ fn the_past_is_imported_completely_and_once() {
     let mut world = seeded(400, 120);
     world.run();
     let expected = expected(&world);
-    let plan = world.execute(&["history", "plan", "--json", "--url", &format!("http://{}", world.address())]);
+    let plan = world.execute(&["history", "plan", "--json", "--url", &format!("http://{}", world.product.console())]);
     assert_eq!(plan.code, Some(0), "{}", plan.stderr);
     let plan: Value = serde_json::from_str(&plan.stdout).expect("JSON");
     let planned = plan["events"].as_u64().expect("a number") as f64;
@@ -70,7 +73,7 @@ fn the_past_is_imported_completely_and_once() {
         .sum();
     assert_eq!(sent, expected.len() as u64, "{status}");
     assert_eq!((&status["accepted"], &status["delivered"]), (&0.into(), &0.into()), "the six know nothing of it");
-    let url = format!("http://{}", world.address());
+    let url = format!("http://{}", world.product.console());
     let verify = world.execute(&["history", "verify", "--url", &url]);
     assert_eq!(verify.code, Some(0), "{}{}", verify.stdout, verify.stderr);
     assert!(verify.stdout.contains("complete: nothing missing"), "{}", verify.stdout);
@@ -178,6 +181,7 @@ fn tickets_outside_of_the_plan_are_left_out_and_a_revoked_token_stops_the_import
 #[test]
 fn reconcile_brings_what_the_webhook_lost() {
     let mut world = World::start_with(&[("SETTINGS", "reconcile_interval_seconds = 1")]);
+    world.hasten();
     let ada = world.customer("Ada Byron");
     world.sandbox.intercom().clear_webhook();
     let lost = world.sandbox.intercom().start_conversation(&ada, "Where is my parcel?").expect("starts").id;

@@ -9,6 +9,7 @@ mod commands;
 mod history;
 mod killed;
 mod memory;
+mod oddities;
 mod pipeline;
 #[path = "support/machine.rs"]
 mod product;

@@ -2,6 +2,8 @@
 
 mod answers;
 mod delivery;
+mod killed;
 mod levers;
+mod roles;
 mod rotation;
 mod trouble;

@@ -16,8 +16,11 @@ mod bad_input {
 }
 #[path = "support/gateway.rs"]
 mod gateway;
+mod history;
 mod only;
 mod pipeline;
 #[path = "support/stack.rs"]
 mod product;
+#[path = "support/schedule.rs"]
+mod schedule;
 mod support;

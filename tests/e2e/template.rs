@@ -62,6 +62,11 @@ fn reference(name: &str) -> Value {
     json!({"Ref": name})
 }
 
+/// How long a message is hidden: one figure, which queues and consumer both look up.
+fn visibility() -> Value {
+    json!({"Fn::FindInMap": ["Queues", "Visibility", "Seconds"]})
+}
+
 #[test]
 fn sam_and_cfn_lint_find_nothing() {
     let checked = emulator::sam()

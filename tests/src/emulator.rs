@@ -1,10 +1,13 @@
 //! AWS on this machine: an emulator process, its services over plain HTTP, and the stack of `template.yaml` in it.
 //!
-//! What it does not show: it enforces no policy (the template's test reads them), gathers no batch window, hands over at
-//! most ten messages at a time, and lets bodies of more than 6 MB through.
+//! What it does not show: it gathers no batch window, hands over at most ten messages at a time, and lets bodies of more than
+//! 6 MB through. It enforces no policy either; [`Witness`] does, for what the functions call.
 
+mod build;
+mod roles;
 mod stack;
 mod tools;
+mod witness;
 
 use std::fs::File;
 use std::io;
@@ -21,6 +24,7 @@ use crate::{binary, wait};
 
 pub use stack::{Deploy, Request, Stack};
 pub use tools::{Sam, ministack, sam};
+pub use witness::{Permission, Witness};
 
 /// The only region.
 pub const REGION: &str = "us-east-1";
@@ -32,6 +36,7 @@ pub struct Emulator {
     port: u16,
     dir: tempfile::TempDir,
     log: PathBuf,
+    witness: Witness,
 }
 
 impl Emulator {
@@ -44,8 +49,11 @@ impl Emulator {
         let dir = tempfile::tempdir_in(tools::home()).expect("a directory below target/");
         let port = free_port();
         let log = tools::home().join(format!("emulator-{}-{port}.log", std::process::id()));
-        let process = command(&python, port, dir.path(), &log).spawn().expect("python starts");
-        let mut emulator = Self { process, port, dir, log };
+        let witness = Witness::start(&format!("127.0.0.1:{port}"));
+        let mut command = command(&python, port, dir.path(), &log);
+        command.env("FUNCTIONS_CALL", format!("http://{}", witness.address()));
+        let process = command.spawn().expect("python starts");
+        let mut emulator = Self { process, port, dir, log, witness };
         wait::until("the emulator's first answer", Duration::from_secs(30), || {
             let ended = emulator.process.try_wait().expect("the emulator can be asked");
             assert!(ended.is_none(), "the emulator ended, see {}", emulator.log.display());
@@ -74,6 +82,11 @@ impl Emulator {
     /// A place for files that go when the emulator goes.
     pub fn scratch(&self) -> &Path {
         self.dir.path()
+    }
+
+    /// Between the functions and this emulator.
+    pub fn witness(&self) -> &Witness {
+        &self.witness
     }
 
     /// Ends every function that runs, as a crash would. Their next calls start them again.
@@ -127,6 +140,29 @@ impl Emulator {
     pub fn call(&self, operation: &str, input: &Value) -> Value {
         self.try_call(operation, input)
             .unwrap_or_else(|answer| panic!("{operation}: {} {}", answer.status, answer.text()))
+    }
+
+    /// Calls an operation of a service that speaks XML (CloudFormation, IAM), such as `Action=DescribeStacks&…`.
+    ///
+    /// # Panics
+    /// When it fails.
+    pub fn query(&self, service: &str, query: &str) -> String {
+        let credentials = CREDENTIALS.replace("/any/", &format!("/{service}/"));
+        let headers = [("content-type", "application/x-www-form-urlencoded"), ("authorization", credentials.as_str())];
+        let answer = self.request("POST", "/", &headers, query.as_bytes());
+        assert_eq!(answer.status, 200, "{query}: {}", answer.text());
+        answer.text()
+    }
+
+    /// Calls Lambda, which speaks in paths. `body` may be absent.
+    ///
+    /// # Panics
+    /// When it fails.
+    pub fn lambda(&self, method: &str, path: &str, body: Option<&Value>) -> Value {
+        let body = body.map(Value::to_string).unwrap_or_default();
+        let answer = self.request(method, path, &[("content-type", "application/json")], body.as_bytes());
+        assert!(matches!(answer.status, 200 | 202), "{method} {path}: {} {}", answer.status, answer.text());
+        answer.json()
     }
 
     /// Stores a JSON secret and gives its ARN.

@@ -6,13 +6,20 @@ use std::time::{Duration, Instant};
 ///
 /// # Panics
 /// When there is none within `limit`.
-pub fn until<T>(what: &str, limit: Duration, mut ask: impl FnMut() -> Option<T>) -> T {
+pub fn until<T>(what: &str, limit: Duration, ask: impl FnMut() -> Option<T>) -> T {
+    try_until(limit, ask).unwrap_or_else(|| panic!("waited {limit:?} in vain: {what}"))
+}
+
+/// Asks again and again until there is an answer, or time is over.
+pub fn try_until<T>(limit: Duration, mut ask: impl FnMut() -> Option<T>) -> Option<T> {
     let deadline = Instant::now() + limit;
     loop {
         if let Some(answer) = ask() {
-            return answer;
+            return Some(answer);
         }
-        assert!(Instant::now() < deadline, "waited {limit:?} in vain: {what}");
+        if Instant::now() >= deadline {
+            return None;
+        }
         std::thread::sleep(Duration::from_millis(25));
     }
 }

@@ -5,6 +5,7 @@
 //! none, then commits the checkpoint. If we die between the two, the page is read again: the ledger knows its events, the books
 //! know its items, and nothing is sent or counted twice.
 
+mod arrivals;
 mod asking;
 mod checkpoints;
 mod page;
@@ -25,11 +26,12 @@ use crate::ports::{
     Workspace,
 };
 
-pub use asking::{Asked, Asking};
+pub use arrivals::{Arrivals, MissingEvent};
+pub use asking::{Asked, Asking, Questions};
 pub use plan::{Plan, StreamPlan};
 pub use report::{history_report, reconcile_report};
 pub use tick::TickReport;
-pub use verify::{Verification, VerifiedStretch};
+pub use verify::{Verification, VerifiedStream, VerifiedStretch, VerifyError};
 
 /// Name of the document that holds the import's checkpoint.
 pub const CHECKPOINT: &str = "history";

@@ -8,8 +8,10 @@ use domain::mapping::identity_of;
 use domain::{Rules, Skip};
 use jiff::Timestamp;
 
+use crate::hours::note_hour;
 use crate::ports::{
-    CallError, Clock, ContactLookup, Intercom, Overview, ParkedMessage, ParkedMessages, Retention, StoreResult,
+    CallError, Clock, ContactLookup, Documents, Intercom, Overview, ParkedMessage, ParkedMessages, Retention,
+    StoreResult,
 };
 
 /// Parked messages looked at in one tick: each may cost a call.
@@ -28,7 +30,7 @@ pub struct Housekeeper<S, I, C> {
     retention: Retention,
 }
 
-impl<S: ParkedMessages + Overview, I: Intercom, C: Clock> Housekeeper<S, I, C> {
+impl<S: ParkedMessages + Overview + Documents, I: Intercom, C: Clock> Housekeeper<S, I, C> {
     /// Wires a housekeeper.
     pub fn new(store: S, intercom: I, clock: C, rules: Arc<Rules>, retention: Retention) -> Self {
         Self { store, intercom, clock, rules, retention }
@@ -37,6 +39,9 @@ impl<S: ParkedMessages + Overview, I: Intercom, C: Clock> Housekeeper<S, I, C> {
     /// One round of chores; to be called every few seconds. What fails is done in a later round.
     pub async fn tick(&self) {
         let now = self.clock.now();
+        if let Err(error) = note_hour(&self.store, now).await {
+            tracing::warn!(%error, "what the last hour had could not be noted");
+        }
         if let Err(error) = self.sweep_parked(now).await {
             tracing::warn!(%error, "parked messages could not be looked at");
         }

@@ -7,8 +7,11 @@ pub mod environment;
 #[cfg(feature = "testing")]
 pub mod fakes;
 pub mod history;
+pub mod hours;
 pub mod housekeeping;
+pub mod letters;
 pub mod ports;
 pub mod receive;
+pub mod recent;
 pub mod settings;
 pub mod status;

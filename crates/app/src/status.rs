@@ -74,8 +74,10 @@ pub struct StreamReport {
     pub percent: f64,
     /// Events sent for them.
     pub events: u64,
-    /// Time left.
+    /// Time left, at the rate so far.
     pub eta_seconds: Option<u64>,
+    /// Items done in a second of work; pauses do not count.
+    pub items_per_second: f64,
     /// Events delivered.
     pub delivered: u64,
     /// Events skipped, by reason.
@@ -152,7 +154,7 @@ impl StatusReport {
         now: Timestamp,
     ) -> StoreResult<Self> {
         let books = store.books().await?;
-        let history = history_report(store, now).await?;
+        let history = history_report(store).await?;
         let reconcile = reconcile_report(store).await?;
         Ok(Self { history, reconcile, ..Self::new(books, vendors, setup, now) })
     }
@@ -212,7 +214,7 @@ mod tests {
         };
         let report = StatusReport::new(books, &Stopped, &["KLAVIYO_API_KEY".to_owned()], at(1_800_000_000));
         let stream = |name: &str| {
-            json!({"name": name, "total": 0, "done": 0, "percent": 0.0, "events": 0, "eta_seconds": null,
+            json!({"name": name, "total": 0, "done": 0, "percent": 0.0, "events": 0, "eta_seconds": null, "items_per_second": 0.0,
                 "delivered": 0, "skipped": {}, "parked": 0, "dead": 0, "note": null})
         };
         let expected = json!({

@@ -123,7 +123,11 @@ impl<C: Clock + 'static, T: Table, Q: Queues> AwsStore<C, T, Q> {
         let body = &taken.accepted.body;
         let sealed = seal::seal(&claim.identity, &taken.id, body, &claim.key)
             .ok_or_else(|| unavailable(TABLE, "the identifiers of an event could not be encrypted"))?;
-        taken.state().attempted.insert(claim.key);
+        {
+            let mut state = taken.state();
+            state.asked.insert(claim.key);
+            state.attempted.insert(claim.key);
+        }
         let held = self.hold(&taken, &claim.key, Some(sealed), true).await?;
         let ours = matches!(held, Held::New | Held::Again(_));
         {

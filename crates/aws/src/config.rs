@@ -26,21 +26,22 @@ pub struct AwsConfig {
 /// How the store works.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoreOptions {
-    /// The visibility timeout of the queues, as the template has it: how long a message that the event source handed over
-    /// stays hidden from others. At least six times the function's timeout, so that no function outlives it.
+    /// The visibility timeout of the queues, which the template tells the consumer: how long a message that the event source handed
+    /// over stays hidden from others. At least six times the function's timeout, so that no function outlives it.
     pub visibility: Duration,
     /// How long ledger entries are kept; `None` keeps them for good. DynamoDB deletes by it, at no cost.
     pub ledger: Option<Duration>,
     /// Whether every event is remembered, so that none is counted twice: one write unit for each event. Without it (the setting
     /// `ledger`) a message that comes back after a crash may be counted twice.
     pub exact: bool,
-    /// Whether recent events are listed: one more write unit for each batch. Off in a lean deployment.
-    pub recent_events: bool,
+    /// How many recent events are listed at most: about half a write unit for each batch. 0, as in a lean deployment, costs
+    /// nothing.
+    pub recent_events: usize,
 }
 
 impl Default for StoreOptions {
     fn default() -> Self {
-        Self { visibility: Duration::from_secs(360), ledger: None, exact: true, recent_events: true }
+        Self { visibility: Duration::from_secs(360), ledger: None, exact: true, recent_events: 1_000 }
     }
 }
 

@@ -8,6 +8,7 @@
 //! with lost requests, lost answers and crashes at every await.
 
 mod cache;
+mod changed;
 mod claims;
 mod clean;
 mod config;
@@ -24,6 +25,7 @@ mod overview;
 mod pack;
 mod parked;
 mod queue;
+mod recent;
 mod records;
 mod registry;
 mod seal;

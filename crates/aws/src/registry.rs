@@ -36,6 +36,8 @@ pub(crate) struct Taken {
 pub(crate) struct TakenState {
     /// The marker that is stored, as far as we know.
     pub(crate) marker: Option<Marker>,
+    /// Keys that were claimed, whoever has them.
+    pub(crate) asked: HashSet<KeyHash>,
     /// Keys that may carry our number.
     pub(crate) attempted: HashSet<KeyHash>,
     /// Keys that do.

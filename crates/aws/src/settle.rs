@@ -3,11 +3,12 @@
 //! # How a message ends
 //!
 //! 1. Before the books: what must be found by whoever gets the message again. Its claims carry our writer and number. A *marker*
-//!    is written unless the message is simple: handed out for the first time, ends as delivered, and we hold a claim of it.
+//!    is written unless the message is simple: handed out for the first time, ends as delivered, we hold a claim of it, and asked
+//!    for all of its events.
 //! 2. The books: one conditional write of our writer's share makes the numbers of all messages of the batch done (or void) and
 //!    counts what they came to. Nothing has happened before this write; everything has after it. What is rare (parked, dead) is a
 //!    transaction of its own: record, pointers, marker and the books.
-//! 3. After the books: the list of recent events, which may get lost, and the queue: what ended is deleted (by Lambda, where its
+//! 3. After the books: the queue: what ended is deleted (by Lambda, where its
 //!    event source handed it over), what waits becomes visible at its time.
 //!
 //! # If we die
@@ -15,8 +16,8 @@
 //! - before 2: claims and marker carry a number that is not done. The next delivery declares it lost, which makes sure that it
 //!   never becomes done, and starts again with the identifiers of the first time; Klaviyo folds the two sends. Counted once.
 //! - after 2: the next delivery finds the marker and the number done, and drops the message. A simple message has no marker, but
-//!   its claims, looked up by the keys of its events, say that this very message sent one, and a message that goes on after it sent something always has a
-//!   marker: so this one has ended. Nothing is counted again.
+//!   its claims, looked up by the keys of its events, say that this very message sent one, and a message that goes on after it
+//!   sent something always has a marker: so this one has ended. Nothing is counted again.
 //! - and a write's answer alone is lost: entries and markers carry our number, and the share has it or not, so every step can
 //!   be repeated; [`AwsStore::book`] leaves out what is there.
 //!
@@ -26,6 +27,11 @@
 //! is over (`until`), then declares its number lost. From then on the first's books refuse it. Both may have sent, with the
 //! same identifiers. Whoever still comes to an end without a claim writes a marker under a condition, and one of the two
 //! finds the other's.
+//!
+//! SQS may even hand it out twice in the same moment, and call both times the first. Both claim the same events, so one finds the
+//! other's claims; unless each skips what the other one sends (a contact's tag changed in between). Hence who ends a message
+//! without having asked for all of its events looks at their claims, and writes a marker. What stays possible: two versions of us,
+//! or two sets of settings, that see no event in common in one message during a deployment.
 //!
 //! A number is *void* rather than done when nothing of the message was sent: its claims then speak for nothing, and need not be
 //! rewritten. In the rare message of which a part was sent, the other part's claims are opened first.
@@ -42,13 +48,13 @@ use futures_util::{StreamExt, stream};
 
 use crate::claims::CONCURRENCY;
 use crate::marker::Says;
-use crate::overview::PROFILES;
 use crate::queue::{Queues, queue_of};
+use crate::recent::Stored;
 use crate::registry::Taken;
 use crate::store::AwsStore;
 use crate::table::Table;
 use crate::take::wait_until;
-use crate::totals::{Delta, Settled};
+use crate::totals::{Delta, PROFILES, Settled};
 
 /// A settlement on its way.
 struct Ending {
@@ -56,10 +62,10 @@ struct Ending {
     settlement: Settlement,
     /// Somebody else has the message: only what was sent is recorded.
     stale: bool,
+    /// The message ends without having asked for all of its events: their claims may be somebody else's.
+    unasked: bool,
     /// What goes into the books together with the others, if anything does.
     delta: Option<Delta>,
-    /// The events that are listed as recent.
-    listed: Vec<EventRecord>,
 }
 
 /// The items of history and reconcile that reach their end here.
@@ -88,7 +94,6 @@ impl<C: Clock + 'static, T: Table, Q: Queues> AwsStore<C, T, Q> {
             stream::iter(endings.into_iter().map(|ending| self.prepare(ending))).buffered(CONCURRENCY).collect().await;
         let mut endings = prepared.into_iter().collect::<StoreResult<Vec<Ending>>>()?;
         self.book_all(&mut endings).await?;
-        self.list_recent(endings.iter().flat_map(|ending| &ending.listed)).await;
         self.leave_queue(&endings).await;
         let mut registry = self.registry();
         endings.iter().for_each(|ending| registry.settle(&ending.taken));
@@ -100,22 +105,19 @@ impl<C: Clock + 'static, T: Table, Q: Queues> AwsStore<C, T, Q> {
         let registry = self.registry();
         let taken = registry.by_receipt(&settlement.receipt.0)?;
         let stale = !registry.is_newest(&taken);
-        Some(Ending { taken, settlement, stale, delta: None, listed: Vec::new() })
+        let ends = self.options.exact && !matches!(settlement.end, End::Deferred { .. });
+        let unasked = ends && settlement.keys.iter().any(|key| !taken.state().asked.contains(key));
+        Some(Ending { taken, settlement, stale, unasked, delta: None })
     }
 
     /// Step 1, and step 2 of what is rare.
-    async fn prepare(&self, mut ending: Ending) -> StoreResult<Ending> {
+    async fn prepare(&self, ending: Ending) -> StoreResult<Ending> {
         let taken = Arc::clone(&ending.taken);
         let (counted, keys) = self.counted(&taken, &ending.settlement).await?;
         let sent = !keys.is_empty();
-        let mut delta = Delta { number: Some((taken.number, done_if(sent))), ..Delta::default() };
-        for event in &counted {
-            delta = delta.count(format!("m:{}", event.metric), 1);
-            let at = event.at.as_microsecond();
-            delta.latest.extend([(format!("t:{}", event.metric), at), ("delivery".to_owned(), at)]);
-        }
+        let mut delta = self.sends(taken.number, &counted);
         if ending.stale {
-            return self.stale(ending, counted, delta).await;
+            return self.stale(ending, delta).await;
         }
         if taken.lane == Lane::Live {
             delta.latest.push(("webhook".to_owned(), taken.accepted.received_at.as_microsecond()));
@@ -123,13 +125,11 @@ impl<C: Clock + 'static, T: Table, Q: Queues> AwsStore<C, T, Q> {
         if ending.settlement.profiles > 0 {
             delta = delta.count(PROFILES, i64::try_from(ending.settlement.profiles).unwrap_or(i64::MAX));
         }
-        ending.listed = counted;
-        let unsent = ending.settlement.events.iter().filter(|event| event.fate != Fate::Sent).cloned();
-        ending.listed.extend(unsent);
-        // Listed in the order in which they were recorded.
-        let order = |event: &EventRecord| ending.settlement.events.iter().position(|one| one == event);
-        ending.listed.sort_by_key(order);
-        if self.has_ended(&taken, &ending.settlement.keys).await? {
+        // In the order in which they were recorded; of those that were sent, only what counts.
+        let mut once = keys.clone();
+        let counts = |event: &&EventRecord| event.fate != Fate::Sent || event.key.is_some_and(|key| once.remove(&key));
+        delta.listed = self.listed(ending.settlement.events.iter().filter(counts));
+        if self.has_ended(&ending).await? {
             return self.is_over(ending, delta).await;
         }
         match ending.settlement.end.clone() {
@@ -153,15 +153,16 @@ impl<C: Clock + 'static, T: Table, Q: Queues> AwsStore<C, T, Q> {
 
     /// Whether an earlier delivery ended the message without a marker. The claims tell, also those that this delivery had no
     /// reason to ask for: it may wait for a contact that the first one knew.
-    async fn has_ended(&self, taken: &Taken, keys: &[KeyHash]) -> StoreResult<bool> {
+    async fn has_ended(&self, ending: &Ending) -> StoreResult<bool> {
+        let taken = &ending.taken;
         let sent_before = {
             let state = taken.state();
-            if taken.first || taken.generation > 0 || state.marker.is_some() {
+            if (taken.first && !ending.unasked) || taken.generation > 0 || state.marker.is_some() {
                 return Ok(false);
             }
             state.sent_before
         };
-        Ok(sent_before || self.was_sent_by_another_delivery(taken, keys).await?)
+        Ok(sent_before || self.was_sent_by_another_delivery(taken, &ending.settlement.keys).await?)
     }
 
     /// The events that count as sent under our number, each key once.
@@ -183,13 +184,28 @@ impl<C: Clock + 'static, T: Table, Q: Queues> AwsStore<C, T, Q> {
         Ok((counted, keys))
     }
 
+    /// What a number's share of the books becomes by the events that were sent under it.
+    fn sends(&self, number: u64, counted: &[EventRecord]) -> Delta {
+        let mut delta = Delta { number: Some((number, done_if(!counted.is_empty()))), ..Delta::default() };
+        for event in counted {
+            delta = delta.count(format!("m:{}", event.metric), 1);
+            let at = event.at.as_microsecond();
+            delta.latest.extend([(format!("t:{}", event.metric), at), ("delivery".to_owned(), at)]);
+        }
+        delta.listed = self.listed(counted.iter());
+        delta
+    }
+
+    fn listed<'e>(&self, events: impl Iterator<Item = &'e EventRecord>) -> Vec<Stored> {
+        if self.options.recent_events == 0 { Vec::new() } else { events.map(Stored::new).collect() }
+    }
+
     /// Somebody else has the message. What was sent is counted, and a marker says that the message goes on.
-    async fn stale(&self, mut ending: Ending, counted: Vec<EventRecord>, delta: Delta) -> StoreResult<Ending> {
-        if !counted.is_empty() {
+    async fn stale(&self, mut ending: Ending, delta: Delta) -> StoreResult<Ending> {
+        if !delta.counts.is_empty() {
             let progress = Progress { sent: true, ..ending.taken.progress };
             self.mark(&ending.taken, Says::Tried, progress).await?;
             ending.delta = Some(delta);
-            ending.listed = counted;
         }
         Ok(ending)
     }
@@ -214,7 +230,7 @@ impl<C: Clock + 'static, T: Table, Q: Queues> AwsStore<C, T, Q> {
         let delta = Delta { number: Some((taken.number, Settled::Done)), ..delta };
         let delta = if taken.lane == Lane::Live { delta.count(counter, 1) } else { delta };
         let claimed = ending.settlement.end == End::Delivered && !sent.is_empty();
-        let simple = taken.first && (claimed || !self.options.exact);
+        let simple = taken.first && !ending.unasked && (claimed || !self.options.exact);
         if (simple && self.now() < taken.until) || self.mark(taken, Says::EndsWithNumber, taken.progress).await? {
             ending.delta = Some(delta);
             return Ok(ending);
@@ -251,24 +267,14 @@ impl<C: Clock + 'static, T: Table, Q: Queues> AwsStore<C, T, Q> {
     /// The marker says that the message ended with somebody else. What we sent still counts: the marker that stands there makes
     /// sure that nobody takes our claim for the message's end.
     async fn becomes_stale(&self, mut ending: Ending) -> StoreResult<Ending> {
-        let (counted, keys) = self.counted(&ending.taken, &ending.settlement).await?;
+        let (counted, _) = self.counted(&ending.taken, &ending.settlement).await?;
         ending.stale = true;
-        ending.listed = counted.clone();
-        let mut delta = Delta { number: Some((ending.taken.number, done_if(!keys.is_empty()))), ..Delta::default() };
-        for event in &counted {
-            delta = delta.count(format!("m:{}", event.metric), 1);
-            let at = event.at.as_microsecond();
-            delta.latest.extend([(format!("t:{}", event.metric), at), ("delivery".to_owned(), at)]);
-        }
-        ending.delta = Some(delta);
+        ending.delta = Some(self.sends(ending.taken.number, &counted));
         Ok(ending)
     }
 
     fn rare(&self, mut ending: Ending, ours: bool) -> Ending {
-        if !ours {
-            ending.stale = true;
-            ending.listed.clear();
-        }
+        ending.stale |= !ours;
         ending
     }
 
@@ -286,7 +292,6 @@ impl<C: Clock + 'static, T: Table, Q: Queues> AwsStore<C, T, Q> {
             let booked = self.book(&writer, &deltas, &[]).await?;
             for ending in some.into_iter().filter(|ending| booked.lost.contains(&ending.taken.number)) {
                 ending.stale = true;
-                ending.listed.clear();
             }
         }
         Ok(())

@@ -38,7 +38,7 @@ impl<C: Clock + 'static, T: Table, Q: Queues> AwsStore<C, T, Q> {
         options: StoreOptions,
         names: Arc<dyn Fn() -> String + Send + Sync>,
     ) -> Self {
-        let writer = Mutex::new(Arc::new(Writer::new(names())));
+        let writer = Mutex::new(Arc::new(Writer::new(names(), clock.now())));
         let shared = Shared { registry: Mutex::default(), writer, cache: Mutex::default(), names };
         Self {
             table: Arc::new(table),
@@ -66,11 +66,12 @@ impl<C: Clock + 'static, T: Table, Q: Queues> AwsStore<C, T, Q> {
         self.shared.cache.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The writer that new messages are taken under. One that has collected gaps, or was folded, is followed by a fresh one.
+    /// The writer that new messages are taken under. One that has collected gaps, or rests, is followed by a fresh one.
     pub(crate) fn writer(&self) -> Arc<Writer> {
+        let now = self.now();
         let mut writer = self.shared.writer.lock().unwrap_or_else(PoisonError::into_inner);
-        if writer.is_worn() {
-            *writer = Arc::new(Writer::new((self.shared.names)()));
+        if writer.is_worn(now) {
+            *writer = Arc::new(Writer::new((self.shared.names)(), now));
         }
         Arc::clone(&writer)
     }

@@ -170,3 +170,20 @@ pub(crate) fn item<const N: usize>(attributes: [(&str, Value); N]) -> Item {
 pub(crate) fn text(text: impl Into<String>) -> Value {
     Value::Text(text.into())
 }
+
+/// Bytes of an item as DynamoDB counts them
+/// (<https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/CapacityUnitCalculations.html>).
+pub(crate) fn size(key: &Key, item: &Item) -> usize {
+    let value = |value: &Value| match value {
+        Value::Text(text) => text.len(),
+        Value::Number(number) => number.unsigned_abs().to_string().len().div_ceil(2) + 1,
+        Value::Bytes(bytes) => bytes.len(),
+    };
+    let attributes: usize = item.iter().map(|(name, one)| name.len() + value(one)).sum();
+    key.pk.len() + key.sk.len() + 4 + attributes
+}
+
+/// What writing so many bytes costs: one unit for each KB begun.
+pub(crate) fn units(bytes: usize) -> u64 {
+    bytes.div_ceil(1024).max(1) as u64
+}

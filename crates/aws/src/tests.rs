@@ -1,8 +1,12 @@
 //! The adapter on in-memory stand-ins of table and queues.
 
+mod contacts;
 mod costs;
 mod deliveries;
 mod laws;
+mod recent;
+mod shares;
+mod twice;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

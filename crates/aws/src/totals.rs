@@ -1,17 +1,28 @@
 //! One writer's share of the books, and which of its numbers are settled.
+//!
+//! Counters, moments and the newest events are one packed attribute: the names in it are long and alike, and with them spelled
+//! out a share of nine metrics would take the whole write unit.
+
+use std::collections::BTreeMap;
 
 use app::ports::StoreResult;
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use crate::intervals::Intervals;
-use crate::table::{Attributes, Condition, Item, Key, Value, Write, item, text};
-use crate::trouble::unreadable;
+use crate::pack::{pack, unpack};
+use crate::recent::{MOST_BYTES, Stored};
+use crate::table::{Attributes, Condition, Item, Key, Value, Write, item, size, text, units};
+use crate::trouble::{TABLE, unavailable, unreadable};
 
 /// Partition of all writers' shares.
 pub(crate) const TOTALS: &str = "totals";
 
 /// The share that idle writers are folded into.
 pub(crate) const BASE: &str = "base";
+
+/// Counter of profiles that were written without an event.
+pub(crate) const PROFILES: &str = "profiles";
 
 /// What became of a number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +44,8 @@ pub(crate) struct Delta {
     pub(crate) latest: Vec<(String, i64)>,
     /// When a message that waits was received.
     pub(crate) waiting: Option<i64>,
+    /// What the list of recent events is to have.
+    pub(crate) listed: Vec<Stored>,
 }
 
 impl Delta {
@@ -45,6 +58,7 @@ impl Delta {
 /// A writer's item.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Totals {
+    /// The attributes that are not packed, those of newer versions among them.
     pub(crate) item: Item,
     version: i64,
     /// Numbers whose claims were sent and counted.
@@ -53,16 +67,43 @@ pub(crate) struct Totals {
     pub(crate) void: Intervals,
     /// Numbers that somebody else declared dead: their owner may not settle them any more.
     pub(crate) lost: Intervals,
+    /// Counters and moments.
+    pub(crate) sums: BTreeMap<String, i64>,
+    /// The newest events, oldest first, that are not on the list yet.
+    pub(crate) recent: Vec<Stored>,
+    /// What a newer version packed besides.
+    rest: serde_json::Map<String, serde_json::Value>,
 }
 
+/// What is packed.
+#[derive(Default, Serialize, Deserialize)]
+struct Packed {
+    #[serde(default)]
+    sums: BTreeMap<String, i64>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    recent: Vec<Stored>,
+    #[serde(flatten)]
+    rest: serde_json::Map<String, serde_json::Value>,
+}
+
+const PACKED: &str = "books";
+
 impl Totals {
-    pub(crate) fn read(item: Item) -> StoreResult<Self> {
+    pub(crate) fn read(mut item: Item) -> StoreResult<Self> {
         let set = |name| {
             let text = item.text(name).unwrap_or_default();
             Intervals::parse(text).ok_or_else(|| unreadable(format!("a writer's totals have an odd {name}")))
         };
         let (done, void, lost) = (set("done")?, set("void")?, set("lost")?);
-        Ok(Self { version: item.number("version").unwrap_or(0), done, void, lost, item })
+        let packed = match item.bytes(PACKED) {
+            None => Packed::default(),
+            Some(packed) => unpack(packed, MOST_BYTES)
+                .and_then(|json| serde_json::from_slice(&json).ok())
+                .ok_or_else(|| unreadable("a writer's totals are not what this version writes"))?,
+        };
+        item.remove(PACKED);
+        let Packed { sums, recent, rest } = packed;
+        Ok(Self { version: item.number("version").unwrap_or(0), done, void, lost, sums, recent, rest, item })
     }
 
     pub(crate) fn key(writer: &str) -> Key {
@@ -87,13 +128,14 @@ impl Totals {
                 None => {}
             }
             for (name, by) in &delta.counts {
-                let sum = next.item.number(name).unwrap_or(0).saturating_add(*by);
-                next.item.insert(name.clone(), Value::Number(sum));
+                let sum = next.sums.entry(name.clone()).or_default();
+                *sum = sum.saturating_add(*by);
             }
             for (name, at) in &delta.latest {
-                let latest = next.item.number(name).unwrap_or(i64::MIN).max(*at);
-                next.item.insert(name.clone(), Value::Number(latest));
+                let latest = next.sums.entry(name.clone()).or_insert(*at);
+                *latest = (*latest).max(*at);
             }
+            next.recent.extend(delta.listed.iter().cloned());
         }
         if deltas.iter().any(|delta| delta.number.is_some()) {
             next.item.remove("waiting");
@@ -125,8 +167,38 @@ impl Totals {
         self
     }
 
-    pub(crate) fn write(&self, writer: &str, condition: Condition) -> Write {
-        Write::put(Self::key(writer), self.item.clone(), condition)
+    /// As it is stored.
+    fn stored(&self) -> StoreResult<Item> {
+        let Self { sums, recent, rest, .. } = self.clone();
+        let packed = serde_json::to_vec(&Packed { sums, recent, rest }).ok().and_then(|json| pack(&json));
+        let packed = packed.ok_or_else(|| unavailable(TABLE, "a writer's totals could not be packed"))?;
+        let mut item = self.item.clone();
+        item.insert(PACKED.to_owned(), Value::Bytes(packed));
+        Ok(item)
+    }
+
+    pub(crate) fn write(&self, writer: &str, condition: Condition) -> StoreResult<Write> {
+        Ok(Write::put(Self::key(writer), self.stored()?, condition))
+    }
+
+    /// Takes the events out when they would cost a write unit, to be listed by themselves.
+    pub(crate) fn shed(&mut self, writer: &str) -> StoreResult<Vec<Stored>> {
+        if self.recent.is_empty() {
+            return Ok(Vec::new());
+        }
+        let key = Self::key(writer);
+        let with = units(size(&key, &self.stored()?));
+        let events = std::mem::take(&mut self.recent);
+        if units(size(&key, &self.stored()?)) < with {
+            return Ok(events);
+        }
+        self.recent = events;
+        Ok(Vec::new())
+    }
+
+    /// When it was written.
+    pub(crate) fn written_at(&self) -> Timestamp {
+        crate::records::moment(&self.item, "at")
     }
 
     pub(crate) fn standing(&self, number: u64) -> Standing {
@@ -152,4 +224,14 @@ pub(crate) enum Standing {
     NotSent,
     /// Its owner works on it, or has died.
     Open,
+}
+
+/// Names of counters: those that are added up over all writers.
+pub(crate) fn is_count(name: &str) -> bool {
+    matches!(name, "delivered" | "parked" | "dead" | PROFILES) || name.starts_with("s:") || name.starts_with("m:")
+}
+
+/// Names of moments: those of which the latest counts.
+pub(crate) fn is_moment(name: &str) -> bool {
+    matches!(name, "webhook" | "delivery") || name.starts_with("t:")
 }

@@ -12,13 +12,15 @@
 //! So two processes that hold one message are told apart by one item, whatever their clocks say. If the answer of such a write
 //! is lost, the number itself tells whether it happened.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use app::ports::{Clock, StoreResult};
+use jiff::Timestamp;
 
 use crate::intervals::Intervals;
 use crate::queue::Queues;
+use crate::recent::Stored;
 use crate::store::AwsStore;
 use crate::table::{Attributes, Key, Table, Transacted, Write, Written};
 use crate::totals::{Delta, Settled, Standing, Totals};
@@ -26,6 +28,12 @@ use crate::trouble::{TABLE, unavailable, unreadable};
 
 /// How often a conflict is answered by reading again, before the caller is told to come back later.
 const ROUNDS: usize = 20;
+
+/// A writer that wrote nothing for so many seconds is followed by a fresh one, long before its share is folded (`clean.rs`).
+pub(crate) const REST: i64 = 3600;
+
+/// Most events that wait to be listed, should the list refuse them for long.
+const MOST_UNLISTED: usize = 2_000;
 
 /// This process, as the table knows it.
 #[derive(Debug)]
@@ -35,16 +43,35 @@ pub(crate) struct Writer {
     saves: AtomicU64,
     known: Mutex<Option<Totals>>,
     worn: AtomicBool,
+    /// When it last wrote, or was made, in seconds.
+    touched: AtomicI64,
+    waiting: Mutex<Waiting>,
+}
+
+/// Events that are neither in the share nor on the list of recent ones.
+#[derive(Debug, Default)]
+struct Waiting {
+    unlisted: Vec<Stored>,
+    doubts: Vec<Doubt>,
+}
+
+/// Events that left the share with a write of which nobody knows yet whether it happened, and the numbers that it settles.
+#[derive(Debug)]
+struct Doubt {
+    numbers: Vec<u64>,
+    shed: Vec<Stored>,
 }
 
 impl Writer {
-    pub(crate) fn new(id: String) -> Self {
+    pub(crate) fn new(id: String, now: Timestamp) -> Self {
         Self {
             id,
             last: AtomicU64::new(0),
             saves: AtomicU64::new(0),
             known: Mutex::new(None),
             worn: AtomicBool::new(false),
+            touched: AtomicI64::new(now.as_second()),
+            waiting: Mutex::default(),
         }
     }
 
@@ -58,8 +85,10 @@ impl Writer {
         self.saves.fetch_add(1, Ordering::Relaxed)
     }
 
-    pub(crate) fn is_worn(&self) -> bool {
-        self.worn.load(Ordering::Relaxed)
+    /// Whether a fresh one should follow: it has gaps, or was folded, or may soon be.
+    pub(crate) fn is_worn(&self, now: Timestamp) -> bool {
+        let idle = now.as_second().saturating_sub(self.touched.load(Ordering::Relaxed));
+        idle > REST || self.worn.load(Ordering::Relaxed)
     }
 
     fn known(&self) -> Option<Totals> {
@@ -71,6 +100,45 @@ impl Writer {
             self.worn.store(true, Ordering::Relaxed);
         }
         *self.known.lock().unwrap_or_else(PoisonError::into_inner) = totals;
+    }
+
+    fn wrote(&self, totals: Totals, shed: Vec<Stored>, now: Timestamp) {
+        self.touched.store(now.as_second(), Ordering::Relaxed);
+        self.learn(Some(totals));
+        self.put_back_unlisted(shed);
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A write whose answer is lost settled all of its numbers or none.
+    fn resolve_doubts(&self, totals: &Totals) {
+        let mut waiting = self.waiting();
+        for doubt in std::mem::take(&mut waiting.doubts) {
+            if doubt.numbers.iter().any(|number| totals.done.contains(*number) || totals.void.contains(*number)) {
+                waiting.unlisted.extend(doubt.shed);
+            }
+        }
+    }
+
+    fn doubt(&self, doubt: Doubt) {
+        if !doubt.shed.is_empty() {
+            self.waiting().doubts.push(doubt);
+        }
+    }
+
+    /// What is to be listed.
+    pub(crate) fn take_unlisted(&self) -> Vec<Stored> {
+        std::mem::take(&mut self.waiting().unlisted)
+    }
+
+    /// What is to be listed later.
+    pub(crate) fn put_back_unlisted(&self, events: Vec<Stored>) {
+        let unlisted = &mut self.waiting().unlisted;
+        unlisted.extend(events);
+        let surplus = unlisted.len().saturating_sub(MOST_UNLISTED);
+        unlisted.drain(..surplus);
     }
 }
 
@@ -108,6 +176,12 @@ pub(crate) fn folded_key(writer: &str) -> Key {
 impl<C: Clock + 'static, T: Table, Q: Queues> AwsStore<C, T, Q> {
     /// Changes the books, together with `with` or not at all. Changes that are there already are left out.
     pub(crate) async fn book(&self, writer: &Arc<Writer>, deltas: &[Delta], with: &[Write]) -> StoreResult<Booked> {
+        let booked = self.book_share(writer, deltas, with).await;
+        self.list_recent(writer).await;
+        booked
+    }
+
+    async fn book_share(&self, writer: &Arc<Writer>, deltas: &[Delta], with: &[Write]) -> StoreResult<Booked> {
         for _ in 0..ROUNDS {
             let known = writer.known();
             let fresh = known.is_none();
@@ -118,28 +192,42 @@ impl<C: Clock + 'static, T: Table, Q: Queues> AwsStore<C, T, Q> {
             let (booked, rest) = split(&share, deltas, with);
             let Share::Totals(totals) = share else {
                 writer.worn.store(true, Ordering::Relaxed);
-                return Ok(booked);
+                if rest.is_empty() {
+                    return Ok(booked);
+                }
+                return Err(unavailable(
+                    TABLE,
+                    "this process's share of the books was closed; trying again with another",
+                ));
             };
+            writer.resolve_doubts(&totals);
             if fresh {
                 writer.learn(Some(totals.clone()));
             }
             if rest.is_empty() {
                 return Ok(booked);
             }
-            let next = totals.with(&rest, self.now());
+            let mut next = totals.with(&rest, self.now());
+            let numbers: Vec<u64> = rest.iter().filter_map(|delta| delta.number).map(|(number, _)| number).collect();
+            // Without a number nothing could tell, after a lost answer, whether they had left.
+            let shed = if numbers.is_empty() { Vec::new() } else { next.shed(&writer.id)? };
             match self.write_share(writer, &totals, &next, with).await {
                 Ok(Transacted::Done) => {
-                    writer.learn(Some(next));
+                    writer.wrote(next, shed, self.now());
                     return Ok(booked);
                 }
                 Ok(Transacted::Conflict(which)) if fresh && which.iter().any(|index| *index < with.len()) => {
                     return Ok(Booked { refused: true, ..booked });
                 }
                 // Somebody declared a number lost, another task of ours wrote, or an earlier try of this very write came through.
-                Ok(Transacted::Conflict(_)) => writer.learn(None),
+                Ok(Transacted::Conflict(_)) => {
+                    writer.learn(None);
+                    writer.doubt(Doubt { numbers, shed });
+                }
                 Err(error) => {
                     // It may have been written: the next try reads first.
                     writer.learn(None);
+                    writer.doubt(Doubt { numbers, shed });
                     return Err(error);
                 }
             }
@@ -154,7 +242,7 @@ impl<C: Clock + 'static, T: Table, Q: Queues> AwsStore<C, T, Q> {
         next: &Totals,
         with: &[Write],
     ) -> StoreResult<Transacted> {
-        let write = next.write(&writer.id, old.unchanged());
+        let write = next.write(&writer.id, old.unchanged())?;
         if with.is_empty() {
             return Ok(match self.table.write(write).await? {
                 Written::Done => Transacted::Done,
@@ -195,7 +283,7 @@ impl<C: Clock + 'static, T: Table, Q: Queues> AwsStore<C, T, Q> {
                 return Ok(standing);
             }
             let next = totals.losing(number, self.now());
-            if self.table.write(next.write(writer, totals.unchanged())).await? == Written::Done {
+            if self.table.write(next.write(writer, totals.unchanged())?).await? == Written::Done {
                 return Ok(Standing::NotSent);
             }
         }

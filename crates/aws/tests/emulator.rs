@@ -23,6 +23,7 @@ const WITHOUT: &[&str] = &[
     "the_next_visible_moment_is_known",
     "the_oldest_in_flight_is_known",
     "old_ledger_keys_go_only_when_retention_says_so",
+    "the_list_of_recent_events_is_kept_short",
     "the_oldest_comes_first",
     "a_claim_is_bounded_by_messages",
     "a_claim_is_bounded_by_bytes_but_serves_one",

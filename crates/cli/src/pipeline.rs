@@ -5,15 +5,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use app::deliver::{Consumer, ConsumerOptions, Deps};
-use app::history::{Asking, HistoryOptions, Importer, first_start};
+use app::history::{Asking, HistoryOptions, Importer, Questions, first_start};
 use app::housekeeping::Housekeeper;
-use app::ports::{Accepted, Clock as _, ConsumerStore, Inbox, Intercom, Jitter as _, Klaviyo, Lane, StoreResult};
+use app::ports::{
+    Accepted, Clock as _, ConsumerStore, Inbox, Intercom, Jitter as _, Klaviyo, Lane, StoreResult, VendorState,
+};
 use app::receive::Receiver;
 use app::settings::Settings;
 use app::status::NoVendors;
 use axum::Router;
 use clients::{ClientConfig, Clients};
-use console::{Access, Console};
+use console::{About, Access, Attempts, Console, Place};
 use domain::ClientSecrets;
 use jiff::Timestamp;
 use sqlite::{SqliteOptions, SqliteStore};
@@ -105,19 +107,34 @@ impl Pipeline {
 
     /// The console.
     pub(crate) fn console(&self, access: Access) -> Router {
-        let store = self.store.clone();
-        let (setup, history_days, clock) = (self.setup.clone(), self.settings.history_days, SystemClock);
         match &self.vendors {
             Some(clients) => {
-                let vendors = clients.vendors.clone();
-                let asking: Option<Arc<dyn Asking>> = Some(Arc::new(self.importer(clients)));
-                console::router(Console { store, vendors, clock, setup, access, history_days, asking })
+                let questions = Questions { importer: self.importer(clients), klaviyo: clients.klaviyo.clone() };
+                self.console_with(access, clients.vendors.clone(), Some(Arc::new(questions)))
             }
-            None => {
-                let vendors = NoVendors;
-                console::router(Console { store, vendors, clock, setup, access, history_days, asking: None })
-            }
+            None => self.console_with(access, NoVendors, None),
         }
+    }
+
+    fn console_with<V: VendorState + 'static>(
+        &self,
+        access: Access,
+        vendors: V,
+        asking: Option<Arc<dyn Asking>>,
+    ) -> Router {
+        let place = if matches!(access, Access::Loopback) { Place::Demo } else { Place::Machine };
+        console::router(Console {
+            store: self.store.clone(),
+            vendors,
+            clock: SystemClock,
+            setup: self.setup.clone(),
+            access,
+            attempts: Arc::new(Attempts::default()),
+            rules: Arc::new(self.settings.rules.clone()),
+            about: About::new(place, &self.settings),
+            history_days: self.settings.history_days,
+            asking,
+        })
     }
 
     fn importer(&self, clients: &VendorClients) -> VendorImporter {
@@ -260,7 +277,7 @@ async fn read_intercom(importer: Arc<VendorImporter>, task: Task, stop: Stop) {
 
 async fn chores<S, I>(housekeeper: Arc<Housekeeper<S, I, SystemClock>>, stop: Stop)
 where
-    S: app::ports::ParkedMessages + app::ports::Overview,
+    S: app::ports::ParkedMessages + app::ports::Overview + app::ports::Documents,
     I: Intercom,
 {
     while !stop.is_requested() {

@@ -57,6 +57,10 @@ impl<C: Clock, J: Jitter, D: Documents> Intercom for IntercomClient<C, J, D> {
         self.0.contact(id).await
     }
 
+    async fn contacts(&self, ids: &[ContactId]) -> Result<Vec<Contact>, CallError> {
+        self.0.contacts(ids).await
+    }
+
     async fn names(&self) -> Result<Names, CallError> {
         self.0.names().await
     }
@@ -65,10 +69,6 @@ impl<C: Clock, J: Jitter, D: Documents> Intercom for IntercomClient<C, J, D> {
 impl<C: Clock, J: Jitter, D: Documents> IntercomSearch for IntercomClient<C, J, D> {
     async fn search(&self, query: &SearchQuery) -> Result<SearchPage, CallError> {
         self.0.search(query).await
-    }
-
-    async fn contacts(&self, ids: &[ContactId]) -> Result<Vec<Contact>, CallError> {
-        self.0.contacts(ids).await
     }
 
     async fn conversation(&self, id: &str) -> Result<Option<Bytes>, CallError> {

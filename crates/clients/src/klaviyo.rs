@@ -17,13 +17,13 @@ use crate::transport::{Flaw, HttpTransport, Outgoing, Transport};
 const MOST_OF_ERRORS: usize = 64 * 1024;
 
 /// As much as a list may have.
-const MOST_OF_A_LIST: usize = 8 * 1024 * 1024;
+pub(crate) const MOST_OF_A_LIST: usize = 8 * 1024 * 1024;
 
 /// Pages of metrics that are read; an account has some dozens of metrics, a page 200.
 const MOST_PAGES: usize = 25;
 
 /// Writes to Klaviyo. Cheap to clone.
-pub struct KlaviyoClient<C, J, D>(Api<HttpTransport, C, J, D>);
+pub struct KlaviyoClient<C, J, D>(pub(crate) Api<HttpTransport, C, J, D>);
 
 impl<C, J, D> Clone for KlaviyoClient<C, J, D> {
     fn clone(&self) -> Self {

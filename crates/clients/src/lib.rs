@@ -21,6 +21,7 @@ mod caller;
 mod config;
 mod intercom;
 mod klaviyo;
+mod looking;
 mod memory;
 mod search;
 pub mod time;

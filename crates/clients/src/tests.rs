@@ -2,6 +2,7 @@
 
 mod delivery;
 mod limits;
+mod looking;
 mod reading;
 mod searching;
 mod shared;

@@ -38,7 +38,7 @@ where
         Err(SteerError::Illegal(illegal)) => return answer::error(StatusCode::CONFLICT, &illegal.to_string()),
         Err(SteerError::Store(error)) => return answer::store_error(&error),
     }
-    match history_report(&console.store, now).await {
+    match history_report(&console.store).await {
         Ok(report) => answer::json(StatusCode::OK, &report),
         Err(error) => answer::store_error(&error),
     }

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use app::ports::{Clock, DeadLetters, Documents, ItemBooks, Overview, RecentEvent, StoreResult, VendorState};
+use app::hours::hours_report;
+use app::ports::{Clock, DeadLetters, Documents, ItemBooks, Overview, StoreResult, VendorState};
+use app::recent::{WantedEvents, recent_page};
 use app::status::StatusReport;
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
@@ -13,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use crate::{Console, answer};
 
 pub(crate) type Shared<S, V, C> = State<Arc<Console<S, V, C>>>;
-type PathId = Result<Path<String>, PathRejection>;
+pub(crate) type PathId = Result<Path<String>, PathRejection>;
 type PageQuery = Result<Query<Page>, QueryRejection>;
 
 const DEFAULT_LIMIT: usize = 50;
@@ -27,24 +29,24 @@ pub(crate) struct Page {
 }
 
 impl Page {
-    fn limit(&self) -> usize {
+    pub(crate) fn limit(&self) -> usize {
         self.limit.unwrap_or(DEFAULT_LIMIT).clamp(1, MAX_LIMIT)
     }
 }
 
-#[derive(Serialize)]
-struct RecentEvents {
-    items: Vec<RecentEvent>,
+#[derive(Deserialize)]
+pub(crate) struct RecentQuery {
+    after: Option<String>,
+    limit: Option<usize>,
+    metric: Option<String>,
+    fate: Option<String>,
+    contact: Option<String>,
 }
 
 #[derive(Serialize)]
 struct Steered<'a> {
     id: &'a str,
     state: &'static str,
-}
-
-pub(crate) async fn page() -> &'static str {
-    "intercom-klaviyo is running; the console page comes with a later version, the status is at /api/status\n"
 }
 
 pub(crate) async fn health() -> &'static str {
@@ -74,25 +76,30 @@ pub(crate) async fn dead_letters<S: DeadLetters, V, C>(State(console): Shared<S,
     }
 }
 
-pub(crate) async fn replay<S: DeadLetters, V, C>(State(console): Shared<S, V, C>, id: PathId) -> Response {
-    let Some(id) = known_form(id) else { return no_such_letter() };
-    steered(&id, "replayed", console.store.replay(&id).await)
-}
-
-pub(crate) async fn discard<S: DeadLetters, V, C>(State(console): Shared<S, V, C>, id: PathId) -> Response {
-    let Some(id) = known_form(id) else { return no_such_letter() };
-    steered(&id, "discarded", console.store.discard(&id).await)
-}
-
-pub(crate) async fn recent_events<S: Overview, V, C>(State(console): Shared<S, V, C>, page: PageQuery) -> Response {
-    let Ok(Query(page)) = page else { return bad_query() };
-    match console.store.recent_events(page.limit()).await {
-        Ok(items) => answer::json(StatusCode::OK, &RecentEvents { items }),
+/// `GET /api/events/recent`: the newest first, by metric, fate and contact where they are given.
+pub(crate) async fn recent_events<S: Overview, V, C>(
+    State(console): Shared<S, V, C>,
+    query: Result<Query<RecentQuery>, QueryRejection>,
+) -> Response {
+    let Ok(Query(query)) = query else { return bad_query() };
+    let page = Page { after: query.after, limit: query.limit };
+    let given = |text: Option<String>| text.filter(|text| !text.is_empty());
+    let wanted = WantedEvents { metric: given(query.metric), fate: given(query.fate), contact: given(query.contact) };
+    match recent_page(&console.store, &wanted, page.after.as_deref(), page.limit()).await {
+        Ok(page) => answer::json(StatusCode::OK, &page),
         Err(error) => answer::store_error(&error),
     }
 }
 
-fn steered(id: &str, state: &'static str, result: StoreResult<bool>) -> Response {
+/// `GET /api/events/hours`: events sent in each of the last 48 hours, by metric.
+pub(crate) async fn hours<S: Overview + Documents, V, C: Clock>(State(console): Shared<S, V, C>) -> Response {
+    match hours_report(&console.store, console.clock.now()).await {
+        Ok(report) => answer::json(StatusCode::OK, &report),
+        Err(error) => answer::store_error(&error),
+    }
+}
+
+pub(crate) fn steered(id: &str, state: &'static str, result: StoreResult<bool>) -> Response {
     match result {
         Ok(true) => {
             tracing::info!(id, state, "a dead letter was steered by hand");
@@ -103,20 +110,20 @@ fn steered(id: &str, state: &'static str, result: StoreResult<bool>) -> Response
     }
 }
 
-fn no_such_letter() -> Response {
+pub(crate) fn no_such_letter() -> Response {
     answer::error(StatusCode::NOT_FOUND, "there is no dead letter with this id")
 }
 
-fn bad_query() -> Response {
+pub(crate) fn bad_query() -> Response {
     answer::error(StatusCode::BAD_REQUEST, "`limit` is a whole number, `after` a cursor")
 }
 
 /// The id, if it has the form of one.
-fn known_form(id: PathId) -> Option<String> {
+pub(crate) fn known_form(id: PathId) -> Option<String> {
     id.ok().map(|Path(id)| id).filter(|id| is_id(id))
 }
 
-fn is_id(text: &str) -> bool {
+pub(crate) fn is_id(text: &str) -> bool {
     (1..=MAX_ID_LENGTH).contains(&text.len())
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'))
 }

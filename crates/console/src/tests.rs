@@ -1,13 +1,19 @@
+mod access;
+mod letters;
+mod page;
+
 use std::collections::HashMap;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use app::ports::{
     Accepted, Books, Clock, DeadLetter, DeadLetterPage, DeadLetters, Document, Documents, ItemBook, ItemBooks,
-    ItemCount, Overview, RecentEvent, Retention, StoreError, StoreResult,
+    ItemCount, Overview, ParkedMessage, ParkedMessages, RecentEvent, Retention, StoreError, StoreResult,
 };
+use app::settings::Settings;
 use app::status::NoVendors;
 use axum::body::Body;
+use domain::{ContactId, MessageId, Rules};
 use http::{Request, Response, StatusCode};
 use http_body_util::BodyExt as _;
 use jiff::Timestamp;
@@ -15,9 +21,10 @@ use secrecy::SecretString;
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
 
-use super::{Access, Console, health_router, router};
+use super::{About, Access, Attempts, Console, Place, health_router, router};
 
-const NOW: Timestamp = Timestamp::UNIX_EPOCH;
+/// 2026-07-15T08:00:00Z.
+const NOW: Timestamp = Timestamp::constant(1_784_102_400, 0);
 
 #[derive(Default)]
 struct Store {
@@ -118,6 +125,24 @@ impl DeadLetters for Store {
     }
 }
 
+impl ParkedMessages for Store {
+    async fn release(&self, _: &[ContactId]) -> StoreResult<u64> {
+        Ok(0)
+    }
+
+    async fn due(&self, _: Timestamp, _: usize) -> StoreResult<Vec<ParkedMessage>> {
+        Ok(Vec::new())
+    }
+
+    async fn recheck_at(&self, _: &MessageId, _: Timestamp) -> StoreResult<()> {
+        Ok(())
+    }
+
+    async fn expire(&self, _: Timestamp, _: &str) -> StoreResult<u64> {
+        Ok(0)
+    }
+}
+
 struct Still;
 
 impl Clock for Still {
@@ -142,8 +167,19 @@ async fn ask(access: Access, locked: bool, request: Request<Body>) -> Response<B
     router(console(store, setup, access)).oneshot(request).await.expect("the router answers")
 }
 
-fn console(store: Store, setup: Vec<String>, access: Access) -> Console<Store, NoVendors, Still> {
-    Console { store, vendors: NoVendors, clock: Still, setup, access, history_days: None, asking: None }
+fn console<S>(store: S, setup: Vec<String>, access: Access) -> Console<S, NoVendors, Still> {
+    Console {
+        store,
+        vendors: NoVendors,
+        clock: Still,
+        setup,
+        access,
+        attempts: Arc::new(Attempts::default()),
+        rules: Arc::new(Rules::default()),
+        about: About::new(Place::Machine, &Settings::default()),
+        history_days: None,
+        asking: None,
+    }
 }
 
 async fn body(response: Response<Body>) -> Value {
@@ -187,10 +223,10 @@ async fn the_api_wants_the_token() {
 
 #[tokio::test]
 async fn health_and_page_are_open() {
-    for path in ["/healthz", "/"] {
+    for (path, kind) in [("/healthz", "text/plain; charset=utf-8"), ("/", "text/html; charset=utf-8")] {
         let response = ask(token(), false, request("GET", path, &[])).await;
         assert_eq!(response.status(), StatusCode::OK);
-        assert_eq!(response.headers()["content-type"], "text/plain; charset=utf-8");
+        assert_eq!(response.headers()["content-type"], kind);
     }
 }
 
@@ -219,7 +255,7 @@ async fn the_status_is_served() {
 #[tokio::test]
 async fn dead_letters_are_listed_replayed_and_discarded() {
     let page = ok("GET", "/api/dead-letters").await;
-    let item = json!({"id": "dl_1-a", "at": "1970-01-01T00:00:00Z", "reason": "why", "topic": "ticket.created"});
+    let item = json!({"id": "dl_1-a", "at": "2026-07-15T08:00:00Z", "reason": "why", "topic": "ticket.created"});
     assert_eq!(page, json!({"items": [item], "next": "dl_1-a"}));
     assert_eq!(ok("GET", "/api/dead-letters?after=dl_1-a").await, json!({"items": [], "next": null}));
     assert_eq!(ok("POST", "/api/dead-letters/dl_1-a/replay").await, json!({"id": "dl_1-a", "state": "replayed"}));

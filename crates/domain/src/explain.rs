@@ -3,6 +3,7 @@
 //! It runs the same functions as production; only the sentences about fields are its own.
 
 mod fields;
+mod mask;
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -17,6 +18,8 @@ use crate::intercom::{Call, read, read_rest};
 use crate::mapping::{Mapping, Origin, identity_of, left_out};
 use crate::rules::Rules;
 use crate::signature::{ClientSecrets, SignatureHeaders, SignatureScheme, Verified, verify};
+
+pub use mask::mask;
 
 /// A signature to check along the way.
 #[derive(Clone, Copy, Debug)]

@@ -6,12 +6,14 @@ mod message;
 mod select;
 mod span;
 mod stream;
+mod window;
 
 #[cfg(test)]
 mod tests;
 
 pub use checkpoint::{Checkpoint, CheckpointError, Illegal, StartFacts, State, Step, Wish};
-pub use message::{Envelope, RECONCILE_BOOK, entry_hash, history_book, open};
+pub use message::{Envelope, RECONCILE_BOOK, entry_hash, history_book, open, raw_item};
 pub use select::{Scope, findings};
 pub use span::Span;
-pub use stream::{Difference, Judgement, PageSeen, Purpose, Stream, StreamName, Trouble, Window};
+pub use stream::Stream;
+pub use window::{Difference, Judgement, PageSeen, Purpose, StreamName, Trouble, Window};

@@ -4,6 +4,7 @@
 
 pub mod activity;
 pub mod contact;
+pub mod cost;
 pub mod delivery;
 pub mod directory;
 pub mod explain;

@@ -48,6 +48,8 @@ pub enum Endpoint {
     KlaviyoProfiles,
     /// `GET /api/accounts` and `GET /api/metrics`, under the tighter of their limits: 1 a second, 15 a minute.
     KlaviyoReads,
+    /// `GET /api/profiles` and `GET /api/events`, under the tighter of their limits: 75 a second, 700 a minute.
+    KlaviyoLookups,
     /// `GET /me`.
     IntercomMe,
     /// `GET /contacts/{id}`.
@@ -78,6 +80,7 @@ impl Endpoint {
             Self::KlaviyoBulk => 1,
             Self::KlaviyoProfiles => 2,
             Self::KlaviyoReads => 3,
+            Self::KlaviyoLookups => 4,
         }
     }
 }
@@ -200,11 +203,12 @@ const LOOK_AGAIN: Duration = Duration::from_millis(50);
 const MINUTE: Duration = Duration::from_secs(60);
 
 /// By [`Endpoint::budget`].
-const KLAVIYO: [Terms; 4] = [
+const KLAVIYO: [Terms; 5] = [
     Terms { burst: Some(350), steady: 3_500, span: MINUTE },
     Terms { burst: Some(10), steady: 150, span: MINUTE },
     Terms { burst: Some(75), steady: 750, span: MINUTE },
     Terms { burst: Some(1), steady: 15, span: MINUTE },
+    Terms { burst: Some(75), steady: 700, span: MINUTE },
 ];
 
 const INTERCOM: [Terms; 1] = [Terms { burst: None, steady: 1_667, span: Duration::from_secs(10) }];

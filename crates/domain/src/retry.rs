@@ -189,6 +189,7 @@ mod tests {
         means(Endpoint::IntercomOther, &[404], "refused");
         means(Endpoint::IntercomOther, &[500, 503, 504], "failed");
         means(Endpoint::KlaviyoReads, &[403], "forbidden");
+        means(Endpoint::KlaviyoLookups, &[403], "forbidden");
         means(Endpoint::KlaviyoReads, &[404], "refused");
         means(Endpoint::KlaviyoReads, &[301], "failed");
     }

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use app::environment::CONSOLE_TOKEN;
-use app::history::Asking;
+use app::history::{Asking, Questions};
 use app::ports::{Blocked, Clock as _, StoreError, VendorState};
 use aws::secrets::{SecretReader, SecretTrouble, Secrets};
 use axum::body::Body;
 use clients::StoredVendors;
 use clients::time::SystemClock;
-use console::{Access, Console};
+use console::{About, Access, Attempts, Console, Place};
 use http::Response;
 use jiff::Timestamp;
 use lambda_http::Request;
@@ -47,6 +47,7 @@ pub struct ConsoleFunction<R> {
     secrets: Secrets<R>,
     keys: KeyRing<R>,
     settings: Settings,
+    attempts: Arc<Attempts>,
 }
 
 impl<R: SecretReader> ConsoleFunction<R> {
@@ -58,7 +59,7 @@ impl<R: SecretReader> ConsoleFunction<R> {
         configuration: &Configuration,
     ) -> Result<Self, ConsoleError> {
         secrets.get(CONSOLE_TOKEN, SystemClock.now()).await?;
-        Ok(Self { store, secrets, keys, settings: configuration.settings.clone() })
+        Ok(Self { store, secrets, keys, settings: configuration.settings.clone(), attempts: Arc::default() })
     }
 
     /// Answers one request, by what is stored at this moment.
@@ -69,7 +70,11 @@ impl<R: SecretReader> ConsoleFunction<R> {
             _ => None,
         };
         let asking: Option<Arc<dyn Asking>> = match QUESTIONS.contains(&request.uri().path()) {
-            true => Some(Arc::new(importer(self.store.clone(), &self.keys.clients().await?.0, &self.settings))),
+            true => {
+                let clients = self.keys.clients().await?.0;
+                let importer = importer(self.store.clone(), &clients, &self.settings);
+                Some(Arc::new(Questions { importer, klaviyo: clients.klaviyo.clone() }))
+            }
             false => None,
         };
         let router = console::router(Console {
@@ -78,6 +83,9 @@ impl<R: SecretReader> ConsoleFunction<R> {
             clock: SystemClock,
             setup: Vec::new(),
             access: Access::Token(token),
+            attempts: Arc::clone(&self.attempts),
+            rules: Arc::new(self.settings.rules.clone()),
+            about: About::new(Place::Aws, &self.settings),
             history_days: self.settings.history_days,
             asking,
         });

@@ -24,7 +24,8 @@ use crate::metrics::{self, Metric};
 /// What has to be left of the function's time when the last request begins: the longest request, and the settlement.
 pub const RESERVE: Duration = Duration::from_secs(25);
 
-/// How long a contact is remembered, by each function on its own: what was changed elsewhere is seen after that.
+/// How long a contact is remembered, by each function on its own. One that Intercom says has changed is forgotten by all at once;
+/// this is for a `contact.*` notification that never came.
 const CONTACT_TTL: Duration = Duration::from_secs(5 * 60);
 
 type VendorConsumer = Consumer<

@@ -57,6 +57,8 @@ pub enum FaultKind {
     },
     /// No answer ever; the connection stays open. The work is not done.
     Hang,
+    /// No answer ever; the connection stays open. The work is done.
+    HangAfter,
     /// This answer instead of the real one; the work is not done.
     Status {
         /// HTTP status.

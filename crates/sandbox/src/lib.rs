@@ -24,7 +24,7 @@
 //! | `POST`, `DELETE /_sandbox/faults` | both | adds one [`Fault`] or a list; removes all |
 //! | `POST /_sandbox/clock` | both | `{"advance_seconds":n}` or `{"set":unix}`; the clock is shared |
 //! | `POST /_sandbox/limits` | both | `{"enabled":bool}`; Intercom also `"calls"` per 10 s |
-//! | `POST /_sandbox/settings` | both | Klaviyo `keep`, `discard_test_addresses`; Intercom `api_version`, `delivery`, `index_lag_seconds`, `topics` |
+//! | `POST /_sandbox/settings` | both | Klaviyo `keep`, `discard_test_addresses`; Intercom `api_version`, `delivery`, `index_lag_seconds`, `search` ([`SearchQuirks`](intercom::SearchQuirks)), `topics` |
 //! | `POST /_sandbox/webhook` | Intercom | `{"url":…}`; `null` stops deliveries |
 //! | `POST /_sandbox/act` | Intercom | one [`Action`](intercom::Action) or a list, each with an optional `"at"` |
 //! | `POST /_sandbox/seed` | Intercom | a [`SeedSpec`] |

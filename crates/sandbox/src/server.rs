@@ -187,6 +187,10 @@ async fn faulty(vendor: &dyn Vendor, request: &Request) -> Result<http::Response
             Err(Cut)
         }
         Some(FaultKind::Hang) => std::future::pending().await,
+        Some(FaultKind::HangAfter) => {
+            vendor.answer(request);
+            std::future::pending().await
+        }
         Some(FaultKind::Status { status, body, headers }) => Ok(whole(Answer { status, headers, body: body.into() })),
         Some(FaultKind::EmptyBody) => Ok(whole(Answer { body: Bytes::new(), ..vendor.answer(request) })),
         Some(FaultKind::Truncated) => Ok(truncated(vendor.answer(request))),

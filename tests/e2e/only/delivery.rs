@@ -9,17 +9,16 @@ use super::answers::{dead_letter, the_console_is_closed};
 use super::levers::consume;
 use crate::support::{SOON, World, conversation};
 
-/// Puts conversations with these numbers on the queue while nobody consumes, so that they come as one batch.
-fn in_one_batch(world: &World, contact: &str, numbers: std::ops::Range<u32>) {
+/// Posts these while nobody consumes, so that they come as one batch.
+pub(super) fn in_one_batch(world: &World, bodies: &[Vec<u8>]) {
     consume(world, false);
     // A poll that was on its way when it was switched off ends first.
     std::thread::sleep(Duration::from_secs(2));
-    let count = u64::from(numbers.end - numbers.start);
-    for number in numbers {
-        let item = conversation(&number.to_string(), contact, world.now() - 60);
-        assert_eq!(world.notify("conversation.user.created", &item).status, 200);
+    for body in bodies {
+        assert_eq!(world.post(body).status, 200);
     }
     let stack = world.product.stack();
+    let count = bodies.len() as u64;
     until("all are on the queue", SOON, || (stack.depth("LiveQueueUrl") == [count, 0, 0]).then_some(()));
     consume(world, true);
 }
@@ -29,7 +28,11 @@ fn a_poison_message_in_a_batch_of_ten_dies_alone_and_lives_again_without_its_cau
     let mut world = World::start();
     let ada = world.customer("Ada Byron");
     world.sandbox.klaviyo().refuse_when("Conversation ID", "1004", "That conversation is not welcome.");
-    in_one_batch(&world, &ada, 1_000..1_010);
+    let body = |number: u32| {
+        let item = conversation(&number.to_string(), &ada, world.now() - 60);
+        world.notification("conversation.user.created", &item)
+    };
+    in_one_batch(&world, &(1_000..1_010).map(body).collect::<Vec<_>>());
     let status = world.wait_for("nine are delivered, one is dead", SOON, |status| {
         status["delivered"] == 9 && status["dead"] == 1 && status["in_flight"] == 0
     });

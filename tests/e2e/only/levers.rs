@@ -2,8 +2,7 @@
 
 use std::net::TcpListener;
 
-use serde_json::{Value, json};
-use tests::emulator::Emulator;
+use serde_json::json;
 
 use crate::support::{SOON, World};
 
@@ -12,33 +11,18 @@ pub(super) fn consume(world: &World, enabled: bool) {
     let (stack, emulator) = (world.product.stack(), world.product.emulator());
     let consumer = stack.output("ConsumerFunctionName");
     let path = format!("/2015-03-31/event-source-mappings/?FunctionName={consumer}");
-    let mappings = lambda(emulator, "GET", &path, None);
+    let mappings = emulator.lambda("GET", &path, None);
     let mappings = mappings["EventSourceMappings"].as_array().expect("a list");
     assert_eq!(mappings.len(), 2, "one for each queue");
     for mapping in mappings {
         let path = format!("/2015-03-31/event-source-mappings/{}", mapping["UUID"].as_str().expect("an id"));
-        lambda(emulator, "PUT", &path, Some(&json!({ "Enabled": enabled })));
+        emulator.lambda("PUT", &path, Some(&json!({ "Enabled": enabled })));
     }
 }
 
 /// Sets or, with `None`, removes a variable of the function whose name is in the output `function`.
 pub(super) fn set_variable(world: &World, function: &str, name: &str, value: Option<&str>) {
-    let (stack, emulator) = (world.product.stack(), world.product.emulator());
-    let path = format!("/2015-03-31/functions/{}/configuration", stack.output(function));
-    let mut variables = lambda(emulator, "GET", &path, None)["Environment"]["Variables"].clone();
-    let known = variables.as_object_mut().expect("variables");
-    match value {
-        Some(value) => drop(known.insert(name.to_owned(), json!(value))),
-        None => drop(known.remove(name)),
-    }
-    lambda(emulator, "PUT", &path, Some(&json!({ "Environment": { "Variables": variables } })));
-}
-
-fn lambda(emulator: &Emulator, method: &str, path: &str, body: Option<&Value>) -> Value {
-    let body = body.map(Value::to_string).unwrap_or_default();
-    let answer = emulator.request(method, path, &[("content-type", "application/json")], body.as_bytes());
-    assert!(matches!(answer.status, 200 | 202), "{method} {path}: {} {}", answer.status, answer.text());
-    answer.json()
+    world.product.stack().set_variable(function, name, value);
 }
 
 /// The address of somebody who takes connections and never answers, until the test's process ends.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use app::deliver::Consumer;
 use app::fakes::{FakeIntercom, FakeKlaviyo, ManualClock, MemoryStore, NoJitter};
-use app::ports::{Clock, ConsumerStore, DeadLetters, Inbox, Lane, Overview, ParkedMessages, WorkQueue};
+use app::ports::{Clock, ConsumerStore, DeadLetters, Documents, Inbox, Lane, Overview, ParkedMessages, WorkQueue};
 use aws::memory::{Fault, MemoryQueues, MemoryTable};
 use aws::{AwsStore, Queues, StoreOptions};
 use jiff::Timestamp;
@@ -21,7 +21,7 @@ pub(crate) type SimConsumer<S> = Consumer<S, FakeIntercom, FakeKlaviyo, ManualCl
 pub(crate) trait Backend {
     type Store: Inbox + ConsumerStore + Clone;
     /// What the chores, the console and the tests use.
-    type Calm: ParkedMessages + DeadLetters + Overview + WorkQueue + Clone;
+    type Calm: ParkedMessages + DeadLetters + Overview + Documents + WorkQueue + Clone;
 
     /// Whether the six counters add up at every look, or once the queues are quiet.
     const EXACT: bool;

@@ -5,22 +5,33 @@
 //! calls that were answered 200.
 
 use std::collections::BTreeMap;
+use std::process::Command;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use tests::binary;
 use tests::emulator::{Deploy, Emulator, Stack};
+use tests::http::Connection;
+use tests::process::{Ended, Process};
 
 use crate::gateway::Gateway;
+use crate::schedule::Schedule;
+use crate::support::{TOKEN, World};
 
 /// See above.
 pub(crate) const EXACT_AT_EVERY_LOOK: bool = false;
 
-/// Each function remembers contacts for itself: what one of them was told, the others see after five minutes (ARCHITECTURE.md says
-/// what a shared memory would cost).
-pub(crate) const FORGETS_EVERYWHERE_AT_ONCE: bool = false;
+/// A look costs a call of a function, and every call time of the one process that all services are.
+pub(crate) const BETWEEN_LOOKS: Duration = Duration::from_millis(150);
+
+/// How many times less there is to do than on one machine: the emulator hands over ten messages at a time, and a call through it
+/// takes fifty times as long as one that is answered by a process.
+pub(crate) const FEWER: usize = 5;
 
 const STACK: &str = "shop";
+
+/// The queues' visibility where a test waits for what a killed function had in hand: long enough for a batch, short enough to wait.
+const SHORT_VISIBILITY: &str = "15";
 
 /// The deployed product.
 pub(crate) struct Product {
@@ -28,6 +39,8 @@ pub(crate) struct Product {
     variables: BTreeMap<String, String>,
     secret: Option<String>,
     addresses: Option<Addresses>,
+    hastened: bool,
+    schedule: Option<Schedule>,
 }
 
 /// Function URLs as plain addresses on this machine.
@@ -39,7 +52,7 @@ struct Addresses {
 impl Product {
     /// Not deployed yet.
     pub(crate) fn new(variables: BTreeMap<String, String>) -> Self {
-        Self { emulator: Emulator::start(), variables, secret: None, addresses: None }
+        Self { emulator: Emulator::start(), variables, secret: None, addresses: None, hastened: false, schedule: None }
     }
 
     pub(crate) fn set(&mut self, name: &str, value: &str) {
@@ -64,6 +77,26 @@ impl Product {
         let gateway = |url: &str| Gateway::start(&self.emulator.address(), stack.output(url));
         self.addresses = Some(Addresses { webhook: gateway("WebhookUrl"), console: gateway("ConsoleUrl") });
         self.secret = Some(secret);
+        self.emulator.witness().enforce(stack.granted());
+        if self.hastened {
+            self.hasten();
+        }
+    }
+
+    /// What takes minutes takes seconds: the schedule ticks all the time, twice at once, and the queues give out after seconds what
+    /// a killed function had in hand. The figures of the template are lowered where they are used, and told to the consumer.
+    pub(crate) fn hasten(&mut self) {
+        self.hastened = true;
+        if self.addresses.is_none() {
+            return;
+        }
+        let stack = self.stack();
+        for queue in ["LiveQueueUrl", "HistoryQueueUrl"] {
+            stack.set_attribute(queue, "VisibilityTimeout", SHORT_VISIBILITY);
+        }
+        stack.set_variable("ConsumerFunctionName", "QUEUE_VISIBILITY_SECONDS", Some(SHORT_VISIBILITY));
+        let schedule = Schedule::start(&self.emulator.address(), stack.output("BackfillFunctionName"));
+        self.schedule = Some(schedule);
     }
 
     fn secrets(&self) -> Value {
@@ -111,10 +144,23 @@ impl Product {
     pub(crate) fn check(&self, status: impl Fn() -> Value) {
         let stack = self.stack();
         assert_eq!(stack.depth("DeadLetterQueueUrl"), [0, 0, 0], "the consumer records everything");
+        assert_eq!(self.emulator.witness().refused(), Vec::<String>::new(), "the roles grant what is needed");
         let answered = self.addresses.as_ref().expect("it runs").webhook.accepted();
         tests::wait::until("the books to know every call that was answered 200", Duration::from_secs(30), || {
             (status()["accepted"] == answered).then_some(())
         });
+    }
+
+    /// A command of the binary, on a machine that knows the address and the token of the console and nothing else.
+    fn execute(&self, arguments: &[&str]) -> Ended {
+        let mut command = Command::new(binary::path());
+        command.env_clear().env("CONSOLE_TOKEN", TOKEN).current_dir(self.emulator.scratch()).args(arguments);
+        Process::start(&mut command).end(Duration::from_secs(60))
+    }
+
+    /// What Lambda counts of the webhook's address: `UrlRequestCount`, `Url4xxCount`, `Url5xxCount`.
+    pub(crate) fn url_metrics(&self) -> [u64; 3] {
+        self.addresses.as_ref().expect("it runs").webhook.metrics()
     }
 
     /// The deployed stack, for what only it can show.
@@ -133,5 +179,18 @@ impl Product {
         values.as_object_mut().expect("an object").retain(|name, _| !names.contains(&name.as_str()));
         let input = json!({"SecretId": self.secret, "SecretString": values.to_string()});
         self.emulator.call("secretsmanager.PutSecretValue", &input);
+    }
+}
+
+/// What scenarios of both worlds ask for, each in its own way.
+impl World {
+    /// Runs a command to its end.
+    pub(crate) fn execute(&self, arguments: &[&str]) -> Ended {
+        self.product.execute(arguments)
+    }
+
+    /// A connection to the webhook.
+    pub(crate) fn connection(&self) -> Connection {
+        Connection::open(self.product.webhook()).expect("it listens")
     }
 }

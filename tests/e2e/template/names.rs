@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::{all, properties, read, reference};
+use super::{all, properties, read, reference, visibility};
 
 fn keys(value: &Value) -> Vec<&str> {
     let mut keys: Vec<_> = value.as_object().expect("an object").keys().map(String::as_str).collect();
@@ -67,7 +67,10 @@ fn functions_know_what_they_need_and_no_secret() {
     others["STATE_TABLE"] = reference("StateTable");
     others["INTERCOM_API_URL"] = reference("IntercomApiUrl");
     others["KLAVIYO_API_URL"] = reference("KlaviyoApiUrl");
-    for (name, wanted) in [("Webhook", &webhook), ("Consumer", &others), ("Backfill", &others), ("Console", &others)] {
+    let mut consumer = others.clone();
+    consumer["QUEUE_VISIBILITY_SECONDS"] = visibility();
+    for (name, wanted) in [("Webhook", &webhook), ("Consumer", &consumer), ("Backfill", &others), ("Console", &others)]
+    {
         assert_eq!(&properties(&format!("{name}Function"))["Environment"]["Variables"], wanted, "{name}");
     }
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{all, arn, properties, reference, resource};
+use super::{all, arn, properties, read, reference, resource, visibility};
 
 const FOURTEEN_DAYS: u64 = 14 * 24 * 3600;
 
@@ -35,8 +35,10 @@ fn queues_keep_for_fourteen_days_and_are_encrypted() {
 #[test]
 fn visibility_is_six_timeouts_of_the_consumer_at_least() {
     let timeout = number(&properties("ConsumerFunction")["Timeout"]);
+    let seconds = read()["deployed"]["Mappings"]["Queues"]["Visibility"]["Seconds"].as_str().expect("a figure");
+    assert!(seconds.parse::<u64>().expect("seconds") >= 6 * timeout, "{seconds}");
     for name in ["LiveQueue", "HistoryQueue"] {
-        assert!(number(&properties(name)["VisibilityTimeout"]) >= 6 * timeout, "{name}");
+        assert_eq!(properties(name)["VisibilityTimeout"], visibility(), "{name}");
     }
 }
 

@@ -5,8 +5,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::{Emulator, tools};
-use crate::binary;
+use super::{Emulator, build, tools};
 use crate::http::{Answer, Header};
 
 /// What to deploy.
@@ -39,15 +38,14 @@ impl Emulator {
         // SAM splits at spaces and quotes, so a value with either has to be quoted for it.
         let quoted = |value: &str| value.replace('"', "\\\"");
         overrides.extend(what.parameters.iter().map(|(name, value)| format!("{name}=\"{}\"", quoted(value))));
-        let built = self.scratch().join(format!("build-{}", what.stack));
-        self.sam(&["build", "--build-dir"], what.binaries, &[&built.to_string_lossy()]);
+        let built = build::built(what.binaries);
         let template = built.join("template.yaml");
         let template = template.to_string_lossy();
-        let mut arguments = vec!["--template-file", &*template, "--stack-name", what.stack];
+        let mut arguments = vec!["deploy", "--template-file", &*template, "--stack-name", what.stack];
         arguments.extend(["--resolve-s3", "--no-confirm-changeset", "--no-fail-on-empty-changeset"]);
         arguments.extend(["--capabilities", "CAPABILITY_IAM", "--config-env", "none", "--parameter-overrides"]);
         arguments.extend(overrides.iter().map(String::as_str));
-        self.sam(&["deploy"], what.binaries, &arguments);
+        self.sam(&arguments);
         self.stack(what.stack)
     }
 
@@ -56,29 +54,15 @@ impl Emulator {
         Stack { emulator: self, name: name.to_owned(), outputs: self.outputs(name) }
     }
 
-    fn sam(&self, command: &[&str], binaries: &Path, arguments: &[&str]) {
-        let mut path = vec![binary::workspace().join("infra/emulator")];
-        path.extend(std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()));
-        let ended = tools::sam()
-            .command()
-            .args(command)
-            .args(arguments)
-            .envs(self.environment())
-            .env("PATH", std::env::join_paths(path).expect("a PATH"))
-            .env("BOOTSTRAPS", binaries)
-            .env("CARGO_TARGET_DIR", self.scratch().join("cargo"))
-            .output()
-            .expect("sam starts");
+    fn sam(&self, arguments: &[&str]) {
+        let ended = tools::sam().command().args(arguments).envs(self.environment()).output().expect("sam starts");
         let said = [ended.stdout, ended.stderr].concat();
-        assert!(ended.status.success(), "sam {command:?}:\n{}", String::from_utf8_lossy(&said));
+        assert!(ended.status.success(), "sam {arguments:?}:\n{}", String::from_utf8_lossy(&said));
     }
 
     /// CloudFormation speaks XML; of its answer only two elements matter here.
     fn outputs(&self, stack: &str) -> BTreeMap<String, String> {
-        let query = format!("Action=DescribeStacks&Version=2010-05-15&StackName={stack}");
-        let headers = [("content-type", "application/x-www-form-urlencoded"), ("authorization", CLOUDFORMATION)];
-        let answer = self.request("POST", "/", &headers, query.as_bytes());
-        let text = answer.text();
+        let text = self.query("cloudformation", &format!("Action=DescribeStacks&Version=2010-05-15&StackName={stack}"));
         let element = |piece: &str, name: &str| {
             let (_, rest) = piece.split_once(&format!("<{name}>"))?;
             Some(rest.split_once(&format!("</{name}>"))?.0.to_owned())
@@ -91,10 +75,17 @@ impl Emulator {
     }
 }
 
-const CLOUDFORMATION: &str =
-    "AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/cloudformation/aws4_request, SignedHeaders=host, Signature=0";
-
 impl Stack<'_> {
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Where it is deployed.
+    pub(super) fn emulator(&self) -> &Emulator {
+        self.emulator
+    }
+
     /// All outputs by name.
     pub fn outputs(&self) -> &BTreeMap<String, String> {
         &self.outputs
@@ -134,14 +125,64 @@ impl Stack<'_> {
         if failed { Err(answer.json()) } else { Ok(answer.json()) }
     }
 
+    /// Sets or, with `None`, removes a variable of the function in the output `function`, which starts anew by it.
+    ///
+    /// # Panics
+    /// When Lambda refuses.
+    pub fn set_variable(&self, function: &str, name: &str, value: Option<&str>) {
+        let path = format!("/2015-03-31/functions/{}/configuration", self.output(function));
+        let mut variables = self.emulator.lambda("GET", &path, None)["Environment"]["Variables"].clone();
+        let known = variables.as_object_mut().expect("variables");
+        match value {
+            Some(value) => drop(known.insert(name.to_owned(), json!(value))),
+            None => drop(known.remove(name)),
+        }
+        self.emulator.lambda("PUT", &path, Some(&json!({ "Environment": { "Variables": variables } })));
+    }
+
+    /// Sets an attribute of the queue in the output `queue`.
+    ///
+    /// # Panics
+    /// When SQS refuses.
+    pub fn set_attribute(&self, queue: &str, name: &str, value: &str) {
+        let input = json!({"QueueUrl": self.output(queue), "Attributes": {name: value}});
+        self.emulator.call("AmazonSQS.SetQueueAttributes", &input);
+    }
+
+    /// An attribute of the queue in the output `queue`.
+    ///
+    /// # Panics
+    /// When it has none of this name.
+    pub fn attribute(&self, queue: &str, name: &str) -> String {
+        let input = json!({"QueueUrl": self.output(queue), "AttributeNames": ["All"]});
+        let answer = self.emulator.call("AmazonSQS.GetQueueAttributes", &input);
+        answer["Attributes"][name].as_str().unwrap_or_else(|| panic!("no {name}: {answer}")).to_owned()
+    }
+
+    /// Puts what the dead-letter queue holds back on the live queue, as `aws sqs start-message-move-task` does, which the emulator does
+    /// not know. Gives how many messages there were.
+    ///
+    /// # Panics
+    /// When SQS refuses.
+    pub fn redrive(&self) -> usize {
+        let (from, to) = (self.output("DeadLetterQueueUrl"), self.output("LiveQueueUrl"));
+        let input = json!({"QueueUrl": from, "MaxNumberOfMessages": 10, "MessageAttributeNames": ["All"]});
+        let taken = self.emulator.call("AmazonSQS.ReceiveMessage", &input);
+        let messages = taken["Messages"].as_array().cloned().unwrap_or_default();
+        for message in &messages {
+            let attributes = message["MessageAttributes"].as_object().cloned().unwrap_or_default();
+            let again = json!({"QueueUrl": to, "MessageBody": message["Body"], "MessageAttributes": attributes});
+            self.emulator.call("AmazonSQS.SendMessage", &again);
+            let done = json!({"QueueUrl": from, "ReceiptHandle": message["ReceiptHandle"]});
+            self.emulator.call("AmazonSQS.DeleteMessage", &done);
+        }
+        messages.len()
+    }
+
     /// How many messages the queue in the output `url` holds: to be had, taken, delayed.
     pub fn depth(&self, url: &str) -> [u64; 3] {
-        let input = json!({"QueueUrl": self.output(url), "AttributeNames": ["All"]});
-        let answer = self.emulator.call("AmazonSQS.GetQueueAttributes", &input);
-        ["", "NotVisible", "Delayed"].map(|kind| {
-            let count = &answer["Attributes"][format!("ApproximateNumberOfMessages{kind}")];
-            count.as_str().and_then(|count| count.parse().ok()).expect("a count")
-        })
+        ["", "NotVisible", "Delayed"]
+            .map(|kind| self.attribute(url, &format!("ApproximateNumberOfMessages{kind}")).parse().expect("a count"))
     }
 
     /// Every line that a function (`webhook`, `consumer`, `backfill`, `console`) has logged, the platform's included.

@@ -41,7 +41,9 @@ impl<S: ConsumerStore, I: Intercom, K: Klaviyo, C: Clock, J: Jitter> Consumer<S,
         if wanted.is_empty() {
             return;
         }
-        let people = self.people(wanted, deadline).await;
+        // A batch is of one lane.
+        let of_the_past = works.iter().all(|work| work.origin == Origin::History);
+        let people = self.people(wanted, of_the_past, deadline).await;
         let directory = self.names_for_filters().await;
         for work in works.iter_mut().filter(|work| matches!(work.state, State::Open)) {
             let progress = claimed[work.message].progress;
@@ -89,10 +91,19 @@ impl<S: ConsumerStore, I: Intercom, K: Klaviyo, C: Clock, J: Jitter> Consumer<S,
         self.names(false).await.unwrap_or_else(|_| self.names_at_hand())
     }
 
-    async fn people(&self, wanted: Vec<ContactId>, deadline: Timestamp) -> HashMap<ContactId, Person> {
+    async fn people(
+        &self,
+        wanted: Vec<ContactId>,
+        of_the_past: bool,
+        deadline: Timestamp,
+    ) -> HashMap<ContactId, Person> {
         let mut people = HashMap::with_capacity(wanted.len());
-        let missing = self.take_cached(wanted, &mut people).await;
-        let asked: Vec<(ContactId, Person)> = stream::iter(missing)
+        let mut missing = self.take_cached(wanted, &mut people).await;
+        let mut asked = Vec::new();
+        if of_the_past && missing.len() > 1 && !self.is_late(deadline) {
+            asked = self.ask_together(&mut missing).await;
+        }
+        let singly: Vec<(ContactId, Person)> = stream::iter(missing)
             .map(|id| async move {
                 if self.is_late(deadline) {
                     let error = CallError::Wait { vendor: Vendor::Intercom, until: self.deps.clock.now() };
@@ -108,10 +119,28 @@ impl<S: ConsumerStore, I: Intercom, K: Klaviyo, C: Clock, J: Jitter> Consumer<S,
             .buffer_unordered(self.options.concurrency)
             .collect()
             .await;
+        asked.extend(singly);
         self.remember_people(&asked).await;
         self.release_parked(&asked).await;
         people.extend(asked);
         people
+    }
+
+    /// A hundred contacts in one call, where nobody has just written and the search knows them all; takes those that it finds out of
+    /// `missing`. Merged and deleted ones it does not find: they are asked for singly. On one machine the import has put them into the
+    /// cache; on AWS each function remembers for itself.
+    async fn ask_together(&self, missing: &mut Vec<ContactId>) -> Vec<(ContactId, Person)> {
+        match self.deps.intercom.contacts(missing).await {
+            Ok(found) => {
+                let found: HashMap<ContactId, Person> =
+                    found.into_iter().map(|contact| (contact.id.clone(), Person::Known(Arc::new(contact)))).collect();
+                missing.retain(|id| !found.contains_key(id));
+                found.into_iter().collect()
+            }
+            // The search may fail where the contacts themselves still answer.
+            Err(CallError::Unavailable { .. }) => Vec::new(),
+            Err(error) => missing.drain(..).map(|id| (id, Person::Failed(error.clone()))).collect(),
+        }
     }
 
     /// A later event releases what waited for its contact: whoever was just found with an address, under the id that was asked for

@@ -27,6 +27,8 @@ struct State {
     contacts: HashMap<ContactId, Entry>,
     names: Names,
     trouble: Option<CallError>,
+    /// Trouble that begins after so many more searches.
+    coming: Option<(u64, CallError)>,
     contact_calls: u64,
     threads: Vec<Thread>,
     searches: u64,
@@ -55,6 +57,7 @@ impl FakeIntercom {
             contacts: HashMap::new(),
             names: Names::default(),
             trouble: None,
+            coming: None,
             contact_calls: 0,
             threads: Vec::new(),
             searches: 0,
@@ -93,6 +96,11 @@ impl FakeIntercom {
     /// Every call fails like this until it is healed with `None`.
     pub fn set_trouble(&self, trouble: Option<CallError>) {
         self.lock().trouble = trouble;
+    }
+
+    /// So many more searches are answered; then every call fails like this until it is healed with [`FakeIntercom::set_trouble`].
+    pub fn set_trouble_after(&self, searches: u64, trouble: CallError) {
+        self.lock().coming = Some((searches, trouble));
     }
 
     /// How often a contact was asked for.
@@ -147,6 +155,10 @@ impl FakeIntercom {
 impl State {
     fn search(&mut self, query: &SearchQuery) -> Result<SearchPage, CallError> {
         self.searches += 1;
+        match self.coming.take() {
+            Some((0, trouble)) => self.trouble = Some(trouble),
+            coming => self.coming = coming.map(|(left, trouble)| (left - 1, trouble)),
+        }
         if let Some(trouble) = &self.trouble {
             return Err(trouble.clone());
         }
@@ -184,19 +196,6 @@ impl IntercomSearch for FakeIntercom {
         page
     }
 
-    async fn contacts(&self, ids: &[ContactId]) -> Result<Vec<Contact>, CallError> {
-        yield_once().await;
-        let state = self.lock();
-        if let Some(trouble) = &state.trouble {
-            return Err(trouble.clone());
-        }
-        let known = ids.iter().filter_map(|id| match state.contacts.get(id) {
-            Some(Entry::Known(contact)) => Some(contact.as_ref().clone()),
-            Some(Entry::MergedInto(_)) | None => None,
-        });
-        Ok(known.collect())
-    }
-
     async fn conversation(&self, id: &str) -> Result<Option<Bytes>, CallError> {
         yield_once().await;
         let state = self.lock();
@@ -220,6 +219,19 @@ impl Intercom for FakeIntercom {
         let found = self.find(id);
         yield_once().await;
         found
+    }
+
+    async fn contacts(&self, ids: &[ContactId]) -> Result<Vec<Contact>, CallError> {
+        yield_once().await;
+        let state = self.lock();
+        if let Some(trouble) = &state.trouble {
+            return Err(trouble.clone());
+        }
+        let known = ids.iter().filter_map(|id| match state.contacts.get(id) {
+            Some(Entry::Known(contact)) => Some(contact.as_ref().clone()),
+            Some(Entry::MergedInto(_)) | None => None,
+        });
+        Ok(known.collect())
     }
 
     async fn names(&self) -> Result<Names, CallError> {

@@ -6,8 +6,9 @@ use std::pin::Pin;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{HistoryStore, Importer};
-use crate::ports::{Clock, Intercom, IntercomSearch};
+use super::verify::VerifyError;
+use super::{HistoryStore, Importer, Verification};
+use crate::ports::{Clock, Intercom, IntercomSearch, KlaviyoReader};
 
 /// What came of a question.
 #[derive(Clone, Debug, PartialEq)]
@@ -21,7 +22,7 @@ pub enum Asked {
 /// A question on its way.
 type Question<'a> = Pin<Box<dyn Future<Output = Asked> + Send + 'a>>;
 
-/// Asks Intercom on behalf of a human. Sends nothing to Klaviyo.
+/// Asks both vendors on behalf of a human. Sends no events.
 pub trait Asking: Send + Sync {
     /// What an import would cost: [`super::Plan`].
     fn plan(&self) -> Question<'_>;
@@ -30,13 +31,29 @@ pub trait Asking: Send + Sync {
     fn verify(&self) -> Question<'_>;
 }
 
-impl<S: HistoryStore, I: Intercom + IntercomSearch, C: Clock> Asking for Importer<S, I, C> {
+/// An importer, and the Klaviyo that it is asked about.
+#[derive(Debug)]
+pub struct Questions<S, I, C, K> {
+    /// Reads Intercom.
+    pub importer: Importer<S, I, C>,
+    /// Says what Klaviyo has.
+    pub klaviyo: K,
+}
+
+impl<S: HistoryStore, I: Intercom + IntercomSearch, C: Clock, K: KlaviyoReader> Asking for Questions<S, I, C, K> {
     fn plan(&self) -> Question<'_> {
-        Box::pin(async { asked(Importer::plan(self).await) })
+        Box::pin(async { asked(self.importer.plan(&self.klaviyo).await) })
     }
 
     fn verify(&self) -> Question<'_> {
-        Box::pin(async { asked(Importer::verify(self).await) })
+        Box::pin(async {
+            let verification = async {
+                let verification = self.importer.verify().await?;
+                let arrivals = self.importer.arrivals(&self.klaviyo).await?;
+                Ok::<_, VerifyError>(Verification { klaviyo: Some(arrivals), ..verification })
+            };
+            asked(verification.await)
+        })
     }
 }
 

@@ -1,16 +1,18 @@
-//! What an import would cost, before anything is sent. Counts are Intercom's own; the rest is concluded from a sample.
+//! What an import would cost, before anything is sent. Counts are Intercom's own; the rest is concluded from a sample, and so is which
+//! profiles are new to Klaviyo.
 
 use std::collections::BTreeSet;
 
 use domain::ContactId;
 use domain::activity::{Context, Finding};
+use domain::cost::{Functions, Import, import_dollars};
 use domain::history::{Scope, Span, StreamName, findings};
 use domain::intercom::read_rest;
 use domain::mapping::identity_of;
 use serde::Serialize;
 
 use super::{HistoryStore, Importer};
-use crate::ports::{CallError, Clock, Intercom, IntercomSearch, SearchBy, SearchQuery};
+use crate::ports::{CallError, Clock, Intercom, IntercomSearch, KlaviyoReader, SearchBy, SearchQuery};
 
 /// An estimate of an import that would start now.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -25,13 +27,23 @@ pub struct Plan {
     pub contacts: u64,
     /// Those with an address or phone number: profiles that Klaviyo gets or has.
     pub profiles: u64,
-    /// Those with an e-mail address: Klaviyo bills each that it did not have before. Which those are is not asked.
+    /// Those with an e-mail address: Klaviyo bills each that it did not have before.
     pub billable_profiles_at_most: u64,
+    /// Profiles that Klaviyo does not have yet, by the sample; `None` where Klaviyo cannot be asked. Who has only a phone number is
+    /// counted as new.
+    pub new_profiles: Option<u64>,
+    /// Those of the new ones that Klaviyo will bill: they have an e-mail address.
+    pub new_billable_profiles: Option<u64>,
+    /// How many addresses Klaviyo was asked about.
+    pub profiles_sampled: u64,
+    /// Why Klaviyo was not asked.
+    pub note: Option<String>,
     /// Calls to Intercom.
     pub calls: u64,
     /// Minutes at the vendors' documented limits; a slow Intercom takes longer.
     pub minutes: u64,
-    /// What it adds to an AWS bill, in US dollars, at $1.60 for a million events.
+    /// What it adds to the bill of a deployment on AWS, in US dollars, by the figures of the template as it is shipped
+    /// ([`domain::cost`]). On one machine nothing.
     pub dollars_on_aws: f64,
     /// How many items the estimate was concluded from.
     pub sampled: u64,
@@ -65,20 +77,31 @@ struct Sample {
     contacts: BTreeSet<ContactId>,
 }
 
+/// What is known of the sampled contacts of both streams, and what follows for all.
+#[derive(Default)]
+struct People {
+    /// Addresses, in lower case.
+    emails: BTreeSet<String>,
+    /// Estimates for all.
+    with_email: u64,
+    with_phone_only: u64,
+}
+
 impl<S: HistoryStore, I: Intercom + IntercomSearch, C: Clock> Importer<S, I, C> {
     /// Counts, samples and estimates. Sends nothing, queues nothing, and needs no started import.
-    pub async fn plan(&self) -> Result<Plan, CallError> {
+    pub async fn plan(&self, klaviyo: &impl KlaviyoReader) -> Result<Plan, CallError> {
         let now = self.now();
         let oldest = self.options.days.map_or(0, |days| now - i64::from(days) * 86_400);
         let workspace = self.workspace().await?;
         let mut plan = Plan::default();
+        let mut people = People::default();
         for name in StreamName::ALL {
             let mut stream = StreamPlan { name: name.as_str(), ..StreamPlan::default() };
             match self.sample(name, Span::new(oldest, now), workspace.id.as_str()).await {
                 Ok((items, sample)) => {
                     stream.items = items;
                     stream.events = scaled(sample.events, items, sample.items);
-                    self.add(&mut plan, name, items, sample).await?;
+                    self.add(&mut plan, &mut people, (name, items), sample).await?;
                 }
                 Err(CallError::Forbidden { what, .. }) => {
                     stream.note = Some(format!("Intercom does not let us read {what}"))
@@ -90,21 +113,45 @@ impl<S: HistoryStore, I: Intercom + IntercomSearch, C: Clock> Importer<S, I, C> 
             plan.streams.push(stream);
         }
         plan.minutes = (plan.calls.div_ceil(CALLS_A_MINUTE)).max(plan.events.div_ceil(EVENTS_A_MINUTE));
-        plan.dollars_on_aws = (plan.events as f64 * 1.60 / 1_000_000.0 * 100.0).ceil() / 100.0;
+        let import = Import {
+            items: plan.items as f64,
+            events: plan.events as f64,
+            pages: plan.calls as f64,
+            minutes: plan.minutes as f64,
+        };
+        plan.dollars_on_aws = (import_dollars(Functions::SHIPPED, import) * 100.0).ceil() / 100.0;
+        ask_klaviyo(&mut plan, &people, klaviyo).await;
         Ok(plan)
     }
 
-    async fn add(&self, plan: &mut Plan, name: StreamName, items: u64, sample: Sample) -> Result<(), CallError> {
+    async fn add(
+        &self,
+        plan: &mut Plan,
+        people: &mut People,
+        (name, items): (StreamName, u64),
+        sample: Sample,
+    ) -> Result<(), CallError> {
         let ids: Vec<ContactId> = sample.contacts.iter().take(100).cloned().collect();
-        let people = if ids.is_empty() { Vec::new() } else { self.intercom.contacts(&ids).await? };
-        let identified = people.iter().filter(|contact| identity_of(contact, &self.rules).is_known()).count() as u64;
-        let with_email =
-            people.iter().filter(|contact| identity_of(contact, &self.rules).email.is_some()).count() as u64;
+        let found = if ids.is_empty() { Vec::new() } else { self.intercom.contacts(&ids).await? };
+        let (mut with_email, mut with_phone_only) = (0, 0);
+        for identity in found.iter().map(|contact| identity_of(contact, &self.rules)) {
+            match identity.email {
+                Some(email) => {
+                    with_email += 1;
+                    people.emails.insert(email.to_lowercase());
+                }
+                None => with_phone_only += u64::from(identity.is_known()),
+            }
+        }
         let contacts = scaled(sample.contacts.len() as u64, items, sample.items);
+        let (email, phone) =
+            (scaled(with_email, contacts, ids.len() as u64), scaled(with_phone_only, contacts, ids.len() as u64));
+        people.with_email += email;
+        people.with_phone_only += phone;
         plan.sampled += sample.items;
         plan.contacts += contacts;
-        plan.profiles += scaled(identified, contacts, ids.len() as u64);
-        plan.billable_profiles_at_most += scaled(with_email, contacts, ids.len() as u64);
+        plan.profiles += email + phone;
+        plan.billable_profiles_at_most += email;
         // Windows are filled to three fifths on average.
         let replies = name == StreamName::Conversations
             && self.rules.history_metrics.contains(&domain::Metric::RepliedToConversation);
@@ -141,6 +188,32 @@ impl<S: HistoryStore, I: Intercom + IntercomSearch, C: Clock> Importer<S, I, C> 
         }
         Ok((first.total, sample))
     }
+}
+
+/// Which of the sampled addresses Klaviyo has. That it cannot be asked is said and spoils nothing.
+async fn ask_klaviyo(plan: &mut Plan, people: &People, klaviyo: &impl KlaviyoReader) {
+    let mut known = 0;
+    let emails: Vec<String> = people.emails.iter().cloned().collect();
+    for some in emails.chunks(100) {
+        match klaviyo.known_addresses(some).await {
+            Ok(there) => known += some.iter().filter(|email| there.contains(*email)).count() as u64,
+            Err(CallError::Forbidden { .. }) => {
+                let note =
+                    "Klaviyo's key may not read profiles (scope profiles:read), so which of them are new is not known";
+                plan.note = Some(note.to_owned());
+                return;
+            }
+            Err(error) => {
+                plan.note = Some(format!("which profiles are new is not known: {error}"));
+                return;
+            }
+        }
+    }
+    let asked = emails.len() as u64;
+    let new = scaled(asked - known, people.with_email, asked);
+    plan.profiles_sampled = asked;
+    plan.new_billable_profiles = Some(new);
+    plan.new_profiles = Some(new + people.with_phone_only);
 }
 
 /// `count` of `sampled`, for `all`.

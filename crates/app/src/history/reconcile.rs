@@ -23,6 +23,9 @@ const OLDEST: i64 = 24 * 3600;
 /// After a long outage a sweep takes so much at a time, and the next one goes on.
 const LONGEST: i64 = 24 * 3600;
 
+/// So often at least it is written down how far a long sweep has come.
+const PIECE: Duration = Duration::from_secs(20);
+
 /// An event that is younger is on its way by itself.
 const ON_ITS_WAY: Duration = Duration::from_secs(60);
 
@@ -38,6 +41,21 @@ pub(super) struct Swept {
     pub(super) silent_since: Option<i64>,
     /// What could not be read.
     pub(super) note: Option<String>,
+    /// A sweep that is not at its end: the next one goes on with it.
+    pending: Option<Sweep>,
+}
+
+/// A sweep at work.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Sweep {
+    /// Changes before this second are looked at.
+    to: i64,
+    /// Older events are history's.
+    bound: i64,
+    /// Items queued so far.
+    queued: u64,
+    conversations: Stream,
+    tickets: Stream,
 }
 
 /// How far the sweeps have come, and the version that it is stored under.
@@ -50,49 +68,87 @@ pub(super) async fn load(store: &impl Documents) -> StoreResult<(Swept, Option<u
 }
 
 impl<S: HistoryStore + Overview, I: Intercom + IntercomSearch, C: Clock> Importer<S, I, C> {
-    /// Sweeps, if it is time to. Gives how many items were queued. If we die before the document is written, the same sweep is done
-    /// again; two at once queue an event twice, and the ledger lets one of them send it.
+    /// Sweeps, if it is time to, or goes on with a sweep that was interrupted. Gives how many items were queued. If we die before the
+    /// document is written, some pages are read again; two at once queue an event twice, and the ledger lets one of them send it.
     pub async fn reconcile(&self, deadline: Timestamp) -> StoreResult<u64> {
-        let Some(interval) = self.options.reconcile_interval else { return Ok(0) };
+        let mut queued = 0;
+        loop {
+            let piece = self.clock.now().checked_add(PIECE).unwrap_or(deadline).min(deadline);
+            let (items, more) = self.sweep_a_piece(piece).await?;
+            queued += items;
+            if !more || self.clock.now() >= deadline {
+                return Ok(queued);
+            }
+        }
+    }
+
+    /// Sweeps until `deadline`. Gives how many items were queued, and whether there is more to do at once.
+    async fn sweep_a_piece(&self, deadline: Timestamp) -> StoreResult<(u64, bool)> {
+        let Some(interval) = self.options.reconcile_interval else { return Ok((0, false)) };
         let first_start = self.first_start().await?;
         let (mut swept, mut version) = load(&self.store).await?;
         let now = self.now();
-        let due = swept.at.is_none_or(|at| now - at >= seconds(interval) || at > now);
-        if !due {
-            return Ok(0);
-        }
         if swept.to.is_some_and(|to| to > now + 1) {
             // A clock that was set back: how far nobody knows, so that the last sweep says nothing about what is before it. Noted before
             // anybody is asked: when the clock has caught up, it would not show any more.
             swept.to = Some(now - LONGEST);
+            swept.at = None;
+            swept.pending = None;
             if !self.note(&swept, version).await? {
-                return Ok(0);
+                return Ok((0, false));
             }
             version = load(&self.store).await?.1;
         }
-        let Ok(workspace) = self.workspace().await else { return Ok(0) };
-        let bound = swept.to.unwrap_or(first_start);
+        let due = swept.at.is_none_or(|at| now - at >= seconds(interval) || at > now);
+        if !due && swept.pending.is_none() {
+            return Ok((0, false));
+        }
+        let Ok(workspace) = self.workspace().await else { return Ok((0, false)) };
+        let mut sweep = match swept.pending.take().filter(|pending| pending.to <= now + 1) {
+            Some(pending) => pending,
+            None => {
+                swept.note = None;
+                self.begin(swept.to, first_start, now).await
+            }
+        };
+        let before = sweep.queued;
+        let mut end = SweepEnd::All;
+        for name in StreamName::ALL {
+            end = self.sweep(&mut sweep, name, &workspace.id, deadline).await?;
+            match &end {
+                SweepEnd::All => {}
+                SweepEnd::NotAllowed(what) => swept.note = Some(format!("Intercom does not let us read {what}")),
+                SweepEnd::Late | SweepEnd::Trouble => break,
+            }
+        }
+        let queued = sweep.queued - before;
+        if matches!(end, SweepEnd::Late | SweepEnd::Trouble) {
+            swept.pending = Some(sweep);
+            self.note(&swept, version).await?;
+            return Ok((queued, matches!(end, SweepEnd::Late)));
+        }
+        swept.to = Some(sweep.to - 1);
+        swept.at = Some(self.now());
+        self.notice_silence(&mut swept, sweep.queued, first_start).await?;
+        self.note(&swept, version).await?;
+        Ok((queued, false))
+    }
+
+    /// A new sweep, from where the last one ended.
+    async fn begin(&self, swept_to: Option<i64>, first_start: i64, now: i64) -> Sweep {
+        let bound = swept_to.unwrap_or(first_start);
         let from = bound - LOOK_BACK;
         let to = (now + 1).min(from + LONGEST + LOOK_BACK);
         let coarse = checkpoints::load(&self.store).await.map(|(checkpoint, _)| checkpoint).unwrap_or_default();
-        swept.note = None;
-        let mut queued = 0;
-        for name in StreamName::ALL {
-            let stream = Stream::for_sweep(name, Span::new(from, to), coarse.stream(name).is_coarse());
+        let stream = |name| Stream::for_sweep(name, Span::new(from, to), coarse.stream(name).is_coarse());
+        Sweep {
+            to,
             // A look back may reach behind the first start, whose past is history's. A clock that was set back has that start ahead.
-            let scope = Scope::Reconcile { bound: bound.max(first_start.min(now)) - OLDEST };
-            match self.sweep(stream, scope, &workspace.id, deadline).await? {
-                SweepEnd::All(items) => queued += items,
-                SweepEnd::NotAllowed(what) => swept.note = Some(format!("Intercom does not let us read {what}")),
-                // Later, from where this one began.
-                SweepEnd::Interrupted => return Ok(queued),
-            }
+            bound: bound.max(first_start.min(now)) - OLDEST,
+            queued: 0,
+            conversations: stream(StreamName::Conversations),
+            tickets: stream(StreamName::Tickets),
         }
-        swept.to = Some(to - 1);
-        swept.at = Some(self.now());
-        self.notice_silence(&mut swept, queued, first_start).await?;
-        self.note(&swept, version).await?;
-        Ok(queued)
     }
 
     /// Saves how far the sweeps have come; `false` when another process was faster.
@@ -101,19 +157,28 @@ impl<S: HistoryStore + Overview, I: Intercom + IntercomSearch, C: Clock> Importe
         self.store.save(DOCUMENT, &body, version).await
     }
 
+    /// Reads what is left of one stream.
     async fn sweep(
         &self,
-        mut stream: Stream,
-        scope: Scope,
+        sweep: &mut Sweep,
+        name: StreamName,
         workspace: &domain::WorkspaceId,
         deadline: Timestamp,
     ) -> StoreResult<SweepEnd> {
-        let mut queued = 0;
         let mut failures = 0;
+        let Sweep { bound, queued, conversations, tickets, .. } = sweep;
+        let scope = Scope::Reconcile { bound: *bound };
+        let stream = match name {
+            StreamName::Conversations => conversations,
+            StreamName::Tickets => tickets,
+        };
         while !stream.is_read() {
             let now = self.clock.now();
-            if now >= deadline || failures > 5 {
-                return Ok(SweepEnd::Interrupted);
+            if now >= deadline {
+                return Ok(SweepEnd::Late);
+            }
+            if failures > 5 {
+                return Ok(SweepEnd::Trouble);
             }
             let Some(window) = stream.window(&[], now.as_second()) else {
                 self.clock.sleep(Duration::from_millis(200)).await;
@@ -128,18 +193,21 @@ impl<S: HistoryStore + Overview, I: Intercom + IntercomSearch, C: Clock> Importe
                         stream.failed(&window, trouble, until.as_second().max(self.now()) + 1);
                         continue;
                     }
-                    Outcome::Forbidden(what) => return Ok(SweepEnd::NotAllowed(what)),
-                    _ => return Ok(SweepEnd::Interrupted),
+                    Outcome::Forbidden(what) => {
+                        stream.skip(what.clone());
+                        return Ok(SweepEnd::NotAllowed(what));
+                    }
+                    _ => return Ok(SweepEnd::Trouble),
                 },
             };
             let (seen, inside) = sort_out(&window, page, |item| item.updated_at);
             let judgement = stream.judge(&window, seen);
             if judgement.takes_items() {
-                queued += self.queue_lost(window.stream, scope, workspace, inside).await?;
+                *queued += self.queue_lost(window.stream, scope, workspace, inside).await?;
             }
             stream.apply(&window, judgement);
         }
-        Ok(SweepEnd::All(queued))
+        Ok(SweepEnd::All)
     }
 
     async fn queue_lost(
@@ -197,9 +265,14 @@ impl<S: HistoryStore + Overview, I: Intercom + IntercomSearch, C: Clock> Importe
 
 /// How a sweep of one stream ended.
 enum SweepEnd {
-    All(u64),
+    /// All of it is read.
+    All,
+    /// It is not to be had.
     NotAllowed(String),
-    Interrupted,
+    /// Time is over; it goes on from here.
+    Late,
+    /// Intercom does not answer; it goes on from here later.
+    Trouble,
 }
 
 fn seconds(duration: Duration) -> i64 {

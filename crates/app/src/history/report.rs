@@ -8,12 +8,12 @@ use crate::ports::{Documents, ItemBook, ItemBooks, StoreResult};
 use crate::status::{HistoryReport, ReconcileReport, StreamReport};
 
 /// Where the import stands.
-pub async fn history_report(store: &(impl Documents + ItemBooks), now: Timestamp) -> StoreResult<HistoryReport> {
+pub async fn history_report(store: &(impl Documents + ItemBooks)) -> StoreResult<HistoryReport> {
     let (checkpoint, _) = checkpoints::load(store).await?;
     let mut streams = Vec::new();
     for name in StreamName::ALL {
         let book = store.item_book(&history_book(checkpoint.run, name)).await?;
-        streams.push(stream_report(&checkpoint, name, book, now.as_second()));
+        streams.push(stream_report(&checkpoint, name, book));
     }
     let moment = |second: Option<i64>| second.and_then(|second| Timestamp::from_second(second).ok());
     Ok(HistoryReport {
@@ -25,7 +25,7 @@ pub async fn history_report(store: &(impl Documents + ItemBooks), now: Timestamp
     })
 }
 
-fn stream_report(checkpoint: &Checkpoint, name: StreamName, book: ItemBook, now: i64) -> StreamReport {
+fn stream_report(checkpoint: &Checkpoint, name: StreamName, book: ItemBook) -> StreamReport {
     let stream = checkpoint.stream(name);
     let done_with = checkpoint.state == State::Done;
     let total = match stream.is_read() {
@@ -40,7 +40,8 @@ fn stream_report(checkpoint: &Checkpoint, name: StreamName, book: ItemBook, now:
         // Exactly 100 is for the end.
         (false, total) => ((done * 1_000 / total) as f64 / 10.0).min(99.9),
     };
-    let elapsed = checkpoint.started_at.map_or(0, |at| u64::try_from(now - at).unwrap_or(0));
+    // Of the time in which somebody worked: a pause or a night without a process does not slow it down.
+    let worked = u64::try_from(checkpoint.worked()).unwrap_or(0).max(1);
     let running = checkpoint.state == State::Running && done > 0 && checkpoint.run > 0;
     let mut note = stream.note.clone();
     if !stream.differences.is_empty() {
@@ -53,7 +54,8 @@ fn stream_report(checkpoint: &Checkpoint, name: StreamName, book: ItemBook, now:
         done,
         percent,
         events: book.events.delivered,
-        eta_seconds: running.then(|| elapsed * (total - done) / done),
+        eta_seconds: running.then(|| worked.saturating_mul(total - done) / done),
+        items_per_second: (done as f64 / worked as f64 * 10.0).round() / 10.0,
         delivered: book.events.delivered,
         skipped: book.events.skipped,
         parked: book.events.parked,

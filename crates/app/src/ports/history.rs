@@ -4,9 +4,8 @@ use std::collections::BTreeMap;
 use std::future::Future;
 
 use bytes::Bytes;
-use domain::contact::Contact;
+use domain::KeyHash;
 use domain::history::{Span, StreamName};
-use domain::{ContactId, KeyHash};
 use serde::{Deserialize, Serialize};
 
 use super::{CallError, StoreResult};
@@ -74,10 +73,6 @@ pub struct SearchPage {
 pub trait IntercomSearch: Send + Sync {
     /// `POST /conversations/search` or `POST /tickets/search`.
     fn search(&self, query: &SearchQuery) -> impl Future<Output = Result<SearchPage, CallError>> + Send;
-
-    /// Up to 100 contacts in one call (`POST /contacts/search` with `id IN …`). Those that were merged, archived or deleted are
-    /// not found; nor are those whose tags would take another call.
-    fn contacts(&self, ids: &[ContactId]) -> impl Future<Output = Result<Vec<Contact>, CallError>> + Send;
 
     /// `GET /conversations/{id}`: the conversation with its parts. `None`: deleted.
     fn conversation(&self, id: &str) -> impl Future<Output = Result<Option<Bytes>, CallError>> + Send;

@@ -1,9 +1,11 @@
 //! Intercom and Klaviyo, as the use cases see them.
 
+use std::collections::{HashMap, HashSet};
 use std::future::Future;
 
 use domain::contact::Contact;
 use domain::directory::Person;
+use domain::history::Span;
 use domain::klaviyo::{ApiError, PreparedEvent, PreparedProfile, ProfileChange};
 use domain::{ContactId, WorkspaceId};
 use jiff::Timestamp;
@@ -123,6 +125,11 @@ pub trait Intercom: Send + Sync {
     /// The contact, merges followed (410 with a `Link`, at most 3 hops), tags completed where the answer holds a part.
     fn contact(&self, id: &ContactId) -> impl Future<Output = Result<ContactLookup, CallError>> + Send;
 
+    /// Contacts, a hundred in one call (`POST /contacts/search` with `id IN …`), for who reads much at once: like a search it leaves
+    /// a part of the quota to others. Those that were merged, archived or deleted are not found; nor are those whose tags would take
+    /// another call.
+    fn contacts(&self, ids: &[ContactId]) -> impl Future<Output = Result<Vec<Contact>, CallError>> + Send;
+
     /// All admins, teams and tags.
     fn names(&self) -> impl Future<Output = Result<Names, CallError>> + Send;
 }
@@ -157,6 +164,29 @@ pub trait Klaviyo: Send + Sync {
 
     /// What the limits allow now.
     fn room(&self) -> Room;
+}
+
+/// An event as Klaviyo shows it. Its `unique_id` is not among what Klaviyo gives.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SeenEvent {
+    /// Its time, Unix seconds.
+    pub second: i64,
+    /// Its property `Conversation ID`, which every event of ours has: the id of the conversation or ticket.
+    pub item: Option<String>,
+}
+
+/// Reading Klaviyo, to plan an import and to prove one. Each call needs a scope that delivery does not, and is answered
+/// [`CallError::Forbidden`] without it.
+pub trait KlaviyoReader: Send + Sync {
+    /// Ids of the metrics that came over the API, by their whole name (`GET /api/metrics`, scope metrics:read).
+    fn metric_ids(&self) -> impl Future<Output = Result<HashMap<String, String>, CallError>> + Send;
+
+    /// Events of one metric in a span, at most a thousand (`GET /api/events`, scope events:read). What was sent a moment ago may not
+    /// show yet: Klaviyo says minutes.
+    fn events(&self, metric_id: &str, span: Span) -> impl Future<Output = Result<Vec<SeenEvent>, CallError>> + Send;
+
+    /// Which of these addresses, a hundred at most, have a profile; in lower case (`GET /api/profiles`, scope profiles:read).
+    fn known_addresses(&self, emails: &[String]) -> impl Future<Output = Result<HashSet<String>, CallError>> + Send;
 }
 
 /// What holds a vendor back, for the status.

@@ -63,6 +63,12 @@ impl MemoryQueues {
         self.lock().messages.iter_mut().for_each(|message| message.visible_at = now);
     }
 
+    /// The same, and the queue forgets that it did: a standard queue may hand a message out twice as if for the first time.
+    pub fn hand_out_twice(&self) {
+        self.deliver_again();
+        self.lock().messages.iter_mut().for_each(|message| message.record.receive_count = 0);
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

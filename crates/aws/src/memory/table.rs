@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use app::ports::StoreResult;
 
 use super::{Fault, pause};
-use crate::table::{Attributes, Condition, Item, Key, Query, TTL, Table, Transacted, Value, Write, Written};
+use crate::table::{Attributes, Condition, Item, Key, Query, TTL, Table, Transacted, Write, Written, size, units};
 use crate::trouble::TABLE;
 
 /// Clones share what they hold. Nothing expires by itself: DynamoDB deletes late too.
@@ -16,14 +16,23 @@ pub struct MemoryTable(Arc<Mutex<State>>);
 #[derive(Debug, Default)]
 struct State {
     items: BTreeMap<Key, Item>,
-    faults: Vec<Fault>,
+    faults: Vec<Option<Fault>>,
     write_units: u64,
+    queried: u64,
+    reads: u64,
 }
 
 impl MemoryTable {
     /// What the next write meets; the last one pushed first.
     pub fn push_fault(&self, fault: Fault) {
-        self.lock().faults.push(fault);
+        self.lock().faults.push(Some(fault));
+    }
+
+    /// The same, for the write that comes after `passed` others.
+    pub fn skip_then_fault(&self, passed: usize, fault: Fault) {
+        let mut state = self.lock();
+        state.faults.push(Some(fault));
+        state.faults.extend(std::iter::repeat_n(None, passed));
     }
 
     /// Nothing fails any more.
@@ -36,6 +45,16 @@ impl MemoryTable {
     /// (<https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/read-write-operations.html>).
     pub fn write_units(&self) -> u64 {
         self.lock().write_units
+    }
+
+    /// Items that were asked for by their keys so far.
+    pub fn reads(&self) -> u64 {
+        self.lock().reads
+    }
+
+    /// Items that queries gave so far.
+    pub fn queried(&self) -> u64 {
+        self.lock().queried
     }
 
     /// Everything that is there.
@@ -56,7 +75,7 @@ impl MemoryTable {
         pause().await;
         let result = {
             let mut state = self.lock();
-            match state.faults.pop() {
+            match state.faults.pop().flatten() {
                 Some(fault @ (Fault::RequestLost | Fault::Throttled)) => Err(fault.error(TABLE)),
                 Some(fault @ Fault::ResponseLost) => {
                     write(&mut state);
@@ -94,24 +113,15 @@ impl State {
     fn units(&self, write: &Write) -> u64 {
         let old = self.items.get(&write.key).map_or(0, |item| size(&write.key, item));
         let new = write.item.as_ref().map_or(0, |item| size(&write.key, item));
-        old.max(new).div_ceil(1024).max(1) as u64
+        units(old.max(new))
     }
-}
-
-fn size(key: &Key, item: &Item) -> usize {
-    let value = |value: &Value| match value {
-        Value::Text(text) => text.len(),
-        Value::Number(number) => number.unsigned_abs().to_string().len().div_ceil(2) + 1,
-        Value::Bytes(bytes) => bytes.len(),
-    };
-    let attributes: usize = item.iter().map(|(name, one)| name.len() + value(one)).sum();
-    key.pk.len() + key.sk.len() + 4 + attributes
 }
 
 impl Table for MemoryTable {
     async fn get(&self, keys: Vec<Key>) -> StoreResult<Vec<Option<Item>>> {
         pause().await;
-        let state = self.lock();
+        let mut state = self.lock();
+        state.reads += keys.len() as u64;
         Ok(keys.iter().map(|key| state.items.get(key).cloned()).collect())
     }
 
@@ -147,23 +157,23 @@ impl Table for MemoryTable {
 
     async fn query(&self, query: Query) -> StoreResult<Vec<(String, Item)>> {
         pause().await;
-        let state = self.lock();
+        let mut guard = self.lock();
+        let state = &mut *guard;
         let after = |sk: &str| match &query.after {
             None => true,
             Some(after) if query.descending => sk < after.as_str(),
             Some(after) => sk > after.as_str(),
         };
         let within = |sk: &str| after(sk) && query.up_to.as_ref().is_none_or(|up_to| sk <= up_to.as_str());
-        let mut rows: Vec<(String, Item)> = state
-            .items
-            .iter()
-            .filter(|(key, _)| key.pk == query.pk && within(&key.sk))
-            .map(|(key, item)| (key.sk.clone(), item.clone()))
-            .collect();
+        let partition = state.items.range(Key::new(query.pk.clone(), "")..).take_while(|(key, _)| key.pk == query.pk);
+        let mut keys: Vec<&Key> = partition.map(|(key, _)| key).filter(|key| within(&key.sk)).collect();
         if query.descending {
-            rows.reverse();
+            keys.reverse();
         }
-        rows.truncate(query.limit);
+        keys.truncate(query.limit);
+        let row = |key: &Key| Some((key.sk.clone(), state.items.get(key)?.clone()));
+        let rows: Vec<(String, Item)> = keys.into_iter().filter_map(row).collect();
+        state.queried += rows.len() as u64;
         Ok(rows)
     }
 }

@@ -16,10 +16,13 @@ use crate::StoreOptions;
 /// - SQS tells how many messages are hidden, not until when, nor how old they are. What waits is known from who put it back.
 /// - DynamoDB deletes by each entry's own expiry, which is set when it is written (`StoreOptions::ledger`, tested below);
 ///   looking through the whole ledger for old entries would cost more than the events.
+/// - So it is with recent events: who reads stops at the length (`StoreOptions::recent_events`, tested in `recent.rs`), because a
+///   delete costs what the write did.
 const WITHOUT: &[&str] = &[
     "the_next_visible_moment_is_known",
     "the_oldest_in_flight_is_known",
     "old_ledger_keys_go_only_when_retention_says_so",
+    "the_list_of_recent_events_is_kept_short",
 ];
 
 #[tokio::test]

@@ -1,17 +1,13 @@
 //! `cost`: what a month on AWS costs, from the figures of the template and AWS's list prices.
 
-mod bill;
 mod figures;
-mod prices;
 
+use domain::cost::{AS_OF, Bill, Traffic};
 use serde_json::json;
 
 use crate::args::CostArguments;
 use crate::failure::Failure;
 use crate::output::{json, line, table};
-
-use bill::{Bill, Traffic};
-use figures::Figures;
 
 /// How full a call of the consumer is in busy hours, and with the longer gathering of the lean option.
 const BATCH: f64 = 10.0;
@@ -20,11 +16,11 @@ const LEAN_BATCH: f64 = 50.0;
 /// Prints the bill.
 pub(crate) fn cost(arguments: &CostArguments) -> Result<(), Failure> {
     let figures = match &arguments.template {
-        None => Figures::shipped(),
+        None => figures::shipped(),
         Some(path) => {
             let text = std::fs::read_to_string(path)
                 .map_err(|error| Failure::Configuration(format!("{} cannot be read: {error}", path.display())))?;
-            Figures::read(&text)
+            figures::read(&text)
         }
     };
     let figures = figures.map_err(Failure::Configuration)?;
@@ -39,7 +35,7 @@ pub(crate) fn cost(arguments: &CostArguments) -> Result<(), Failure> {
     let one_by_one = Bill::of(&figures, Traffic { batch: 1.0, ..traffic });
     if arguments.json {
         return json(&json!({
-            "currency": "USD", "region": "us-east-1", "prices_as_of": prices::AS_OF, "events": arguments.events,
+            "currency": "USD", "region": "us-east-1", "prices_as_of": AS_OF, "events": arguments.events,
             "batch": traffic.batch, "lean": traffic.lean, "by_events": bill.by_events, "standing": bill.standing,
             "by_events_total": bill.by_events_total(), "standing_total": bill.standing_total(),
             "total": bill.by_events_total() + bill.standing_total(),
@@ -73,7 +69,7 @@ fn in_words(bill: &Bill, one_by_one: &Bill, traffic: Traffic) -> String {
             per_million(one_by_one, traffic),
         ));
     }
-    text.push_str(&format!("\nList prices of us-east-1 as of {}, without the free tier.", prices::AS_OF));
+    text.push_str(&format!("\nList prices of us-east-1 as of {}, without the free tier.", AS_OF));
     if traffic.lean {
         text.push_str(
             "\nLean: no ledger (an event of a person whose address changed may come twice, and the books are not exact after a\n\
@@ -85,12 +81,12 @@ fn in_words(bill: &Bill, one_by_one: &Bill, traffic: Traffic) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::bill::{Bill, Traffic};
-    use super::figures::Figures;
-    use super::{BATCH, LEAN_BATCH, per_million};
+    use domain::cost::{Bill, Traffic};
+
+    use super::{BATCH, LEAN_BATCH, figures, per_million};
 
     fn million(batch: f64, lean: bool) -> f64 {
-        let figures = Figures::shipped().expect("the template is complete");
+        let figures = figures::shipped().expect("the template is complete");
         let traffic = Traffic { events: 1e6, batch, kilobytes: 3.0, lean };
         per_million(&Bill::of(&figures, traffic), traffic)
     }
@@ -103,7 +99,7 @@ mod tests {
 
     #[test]
     fn the_bill_grows_with_what_is_done() {
-        let figures = Figures::shipped().expect("the template is complete");
+        let figures = figures::shipped().expect("the template is complete");
         let of = |events, kilobytes| {
             Bill::of(&figures, Traffic { events, batch: BATCH, kilobytes, lean: false }).by_events_total()
         };

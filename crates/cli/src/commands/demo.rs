@@ -1,7 +1,10 @@
-//! `demo`: the whole pipeline at work against stand-ins of both vendors, in one process, on this machine only.
+//! `demo`: the whole pipeline at work against stand-ins of both vendors, in one process, on this machine only: first the import of a
+//! year's history, then a day of live events.
 //!
 //! What Klaviyo should hold in the end comes from the sandbox's own model, never from the product's code.
 
+mod past;
+mod progress;
 mod summary;
 mod trickle;
 
@@ -9,27 +12,31 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use app::history::first_start;
 use app::ports::{Books, Clock as _, Overview as _};
 use app::settings::Settings;
 use clients::ClientConfig;
 use console::Access;
 use domain::ClientSecrets;
-use sandbox::scenario::{ExpectedEvent, check, nine_metrics};
+use sandbox::scenario::{ExpectedEvent, nine_metrics};
 use sandbox::{Sandbox, SandboxConfig};
 use secrecy::SecretString;
 
 use crate::args::DemoArguments;
 use crate::failure::Failure;
-use crate::output::{is_terminal, line, redraw};
+use crate::output::line;
 use crate::pipeline::{Pipeline, Workers};
 use crate::server::{Site, WEBHOOK_PATH, bind, serve};
 use crate::shutdown::{Signals, StopSwitch};
 use clients::time::SystemClock;
 
+use progress::Progress;
+use summary::Summary;
+
 /// Rounds of the script: a few hundred events.
 const ROUNDS: usize = 12;
 
-/// A round's events spread over so many seconds, all of them in the past.
+/// A round's events spread over so many seconds, all of them since the shop was connected.
 const ROUND_SECONDS: i64 = 300;
 
 /// When everything should long be there.
@@ -45,6 +52,8 @@ struct Demo {
     sandbox: Sandbox,
     pipeline: Pipeline,
     prefix: String,
+    /// When the shop was connected, in Unix seconds: an hour ago. What is older is the import's, the rest is live.
+    connected: i64,
 }
 
 /// Shows everything; with `--exit` ends when it is delivered, and is good only if Klaviyo holds exactly what it should.
@@ -99,26 +108,29 @@ impl Demo {
         let settings = Settings::default();
         let prefix = settings.rules.metric_prefix.clone();
         let mut pipeline = Pipeline::open(data_dir, settings, Vec::new()).await?;
+        let connected = SystemClock.now().as_second() - i64::try_from(ROUNDS).unwrap_or(0) * ROUND_SECONDS;
+        first_start(pipeline.store(), connected).await.map_err(Failure::bad)?;
         pipeline.connect(ClientConfig::new(sandbox.intercom_url(), token, sandbox.klaviyo_url(), key)).await?;
-        Ok((Self { sandbox, pipeline, prefix }, secrets))
+        Ok((Self { sandbox, pipeline, prefix, connected }, secrets))
     }
 
     async fn show(&self, address: SocketAddr, exit: bool) -> Result<(), Failure> {
+        let started = Instant::now();
+        let past = past::import(self).await?;
         let intercom = self.sandbox.intercom();
         intercom.set_webhook(format!("http://{address}{WEBHOOK_PATH}"));
         intercom.subscribe_all();
-        let started = Instant::now();
-        let from = SystemClock.now().as_second() - i64::try_from(ROUNDS).unwrap_or(0) * ROUND_SECONDS;
-        let expected = nine_metrics(intercom, ROUNDS, from).map_err(Failure::bad)?;
+        let live = nine_metrics(intercom, ROUNDS, self.connected).map_err(Failure::bad)?;
         line(format!(
-            "a small shop's day: {} notifications, {} events expected",
+            "then a small shop's day: {} notifications, {} events expected",
             intercom.deliveries().len(),
-            expected.len()
+            live.len()
         ));
-        let books = self.watch(&expected, started).await?;
+        let books = self.watch(&past, &live).await?;
         let stored = self.sandbox.klaviyo().events();
-        let differences = check(&expected, &stored, &self.prefix);
-        line(summary::in_words(&expected, &stored, &books, &differences, &self.prefix, started.elapsed()));
+        let summary = Summary { past: &past, live: &live, stored: &stored, books: &books, prefix: &self.prefix };
+        let differences = summary.differences();
+        line(summary.in_words(&differences, started.elapsed()));
         if !differences.is_empty() {
             let count = differences.len();
             return Err(Failure::bad(format!("Klaviyo does not hold what it should: {count} differences")));
@@ -132,14 +144,20 @@ impl Demo {
     }
 
     /// Reports until everything is there and the queue is empty, or patience is over.
-    async fn watch(&self, expected: &[ExpectedEvent], started: Instant) -> Result<Books, Failure> {
+    async fn watch(&self, past: &[ExpectedEvent], live: &[ExpectedEvent]) -> Result<Books, Failure> {
+        let started = Instant::now();
         let mut progress = Progress::default();
         let mut complete_since: Option<Instant> = None;
         loop {
             let books = self.pipeline.store().books().await.map_err(Failure::bad)?;
-            let there = self.sandbox.klaviyo().event_count();
-            progress.report(&books, there, expected.len());
-            if there >= expected.len() && complete_since.is_none() {
+            let there = self.sandbox.klaviyo().event_count().saturating_sub(past.len());
+            progress.report(format!(
+                "{} notifications accepted, {there} of {} live events in Klaviyo, {} in flight",
+                books.accepted,
+                live.len(),
+                books.in_flight
+            ));
+            if there >= live.len() && complete_since.is_none() {
                 complete_since = Some(Instant::now());
             }
             let all_sent = self.sandbox.intercom().deliveries().len() as u64 <= books.accepted;
@@ -151,35 +169,6 @@ impl Demo {
                 return Ok(books);
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
-        }
-    }
-}
-
-/// One line that is drawn again and again on a terminal; elsewhere a line a second.
-#[derive(Default)]
-struct Progress {
-    last: Option<Instant>,
-    text: String,
-}
-
-impl Progress {
-    fn report(&mut self, books: &Books, there: usize, expected: usize) {
-        let (accepted, in_flight) = (books.accepted, books.in_flight);
-        let text = format!(
-            "{accepted} notifications accepted, {there} of {expected} events in Klaviyo, {in_flight} in flight"
-        );
-        if is_terminal() {
-            redraw(&text);
-        } else if text != self.text && self.last.is_none_or(|last| last.elapsed() > Duration::from_secs(1)) {
-            line(&text);
-            self.last = Some(Instant::now());
-            self.text = text;
-        }
-    }
-
-    fn end(&self) {
-        if is_terminal() {
-            line("");
         }
     }
 }

@@ -73,9 +73,32 @@ async fn verify(console: &ConsoleClient, as_json: bool) -> Result<(), Failure> {
                 }
             }
         }
+        arrivals_in_words(&verification["klaviyo"]).iter().for_each(line);
         line(if complete { "complete: nothing missing" } else { "not complete" });
     }
-    if complete { Ok(()) } else { Err(Failure::bad("the import is not complete; `history restart` reads it again")) }
+    if !complete {
+        return Err(Failure::bad("the import is not complete; `history restart` reads it again"));
+    }
+    if verification["klaviyo"]["missing"].as_array().is_some_and(|missing| !missing.is_empty()) {
+        return Err(Failure::bad(
+            "Klaviyo does not show all that was sent: ask again in some minutes, and look at `dead-letters list`",
+        ));
+    }
+    Ok(())
+}
+
+/// What Klaviyo's own list shows of a sample.
+fn arrivals_in_words(klaviyo: &Value) -> Vec<String> {
+    if let Some(note) = klaviyo["note"].as_str() {
+        return vec![note.to_owned()];
+    }
+    let missing = klaviyo["missing"].as_array().into_iter().flatten();
+    let head =
+        format!("Klaviyo shows {} of {} events looked for", plain(&klaviyo["arrived"]), plain(&klaviyo["sampled"]));
+    let lines = missing.map(|event| {
+        format!("  not there: {} of {} at {}", plain(&event["metric"]), plain(&event["item"]), plain(&event["time"]))
+    });
+    std::iter::once(head).chain(lines).collect()
 }
 
 /// Shows the import until it is done or stops.
@@ -102,12 +125,13 @@ fn progress(stream: &Value) -> String {
     let percent = stream["percent"].as_f64().unwrap_or(0.0);
     let eta = stream["eta_seconds"].as_u64().map_or_else(|| "-".to_owned(), duration);
     format!(
-        "{} {} {percent:.1} % ({} of {}, {} events, {eta} left)",
+        "{} {} {percent:.1} % ({} of {}, {} events, {} a second, {eta} left)",
         plain(&stream["name"]),
         bar(percent),
         plain(&stream["done"]),
         plain(&stream["total"]),
         plain(&stream["events"]),
+        plain(&stream["items_per_second"]),
     )
 }
 
@@ -155,15 +179,22 @@ fn plan_in_words(plan: &Value) -> String {
     for (name, label) in [
         ("events", "events, about"),
         ("profiles", "profiles, about"),
+        ("new_profiles", "of them new to Klaviyo, about"),
+        ("new_billable_profiles", "of those billable, about"),
         ("billable_profiles_at_most", "billable profiles, at most"),
         ("calls", "calls to Intercom, about"),
         ("minutes", "minutes, at least"),
         ("dollars_on_aws", "dollars on AWS, about"),
         ("sampled", "items looked at for this"),
+        ("profiles_sampled", "addresses asked about for this"),
     ] {
         rows.push(vec![label.to_owned(), plain(&plan[name])]);
     }
-    table(&rows)
+    let mut text = table(&rows);
+    if let Some(note) = plan["note"].as_str() {
+        text.push_str(&format!("\n{note}"));
+    }
+    text
 }
 
 fn plain(value: &Value) -> String {
@@ -182,10 +213,23 @@ mod tests {
 
     #[test]
     fn progress_is_one_line() {
-        let stream =
-            json!({"name": "tickets", "total": 200, "done": 100, "percent": 50.0, "events": 300, "eta_seconds": 3_700});
-        let expected = "tickets [############............] 50.0 % (100 of 200, 300 events, 1 h 1 min left)";
+        let stream = json!({"name": "tickets", "total": 200, "done": 100, "percent": 50.0, "events": 300,
+            "eta_seconds": 3_700, "items_per_second": 12.5});
+        let expected =
+            "tickets [############............] 50.0 % (100 of 200, 300 events, 12.5 a second, 1 h 1 min left)";
         assert_eq!(progress(&stream), expected);
         assert_eq!(bar(100.0), format!("[{}]", "#".repeat(24)));
+    }
+
+    #[test]
+    fn what_did_not_arrive_is_named() {
+        let missing = json!([{"metric": "Intercom Created Ticket", "item": "21", "time": "2026-01-02T03:04:05Z"}]);
+        let lines = arrivals_in_words(&json!({"sampled": 2, "arrived": 1, "missing": missing, "note": null}));
+        let expected = [
+            "Klaviyo shows 1 of 2 events looked for",
+            "  not there: Intercom Created Ticket of 21 at 2026-01-02T03:04:05Z",
+        ];
+        assert_eq!(lines, expected);
+        assert_eq!(arrivals_in_words(&json!({"note": "no scope"})), ["no scope"]);
     }
 }

@@ -85,7 +85,7 @@ async fn listeners(environment: &Environment, pipeline: &Pipeline) -> Result<Vec
         return Ok(vec![Served { listener, site: Site { webhook: Some(webhook), router } }]);
     }
     let made = token::read_or_make(&environment.data_dir).map_err(Failure::Configuration)?;
-    let router = pipeline.console(Access::Token(made.clone()));
+    let router = pipeline.console(Access::LocalToken(made.clone()));
     if address.ip().is_loopback() {
         announce(environment, address, Some(&made));
         return Ok(vec![Served { listener, site: Site { webhook: Some(webhook), router } }]);

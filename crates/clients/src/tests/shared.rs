@@ -51,6 +51,30 @@ async fn ten_events_cost_one_read_and_one_write() {
     }
 }
 
+/// What the bill of AWS counts with (`cost`): in a busy hour a batch needs a lease every second time.
+#[tokio::test(start_paused = true)]
+async fn batches_that_follow_each_other_share_their_leases() {
+    for gap in [700, 1_000, 1_500] {
+        let papers = Arc::new(Papers::default());
+        *papers.slow.lock().expect("sound") = Duration::from_millis(5);
+        let (_, api) = Stage::sharing(&papers, "a", "key", vec![]).await;
+        for _ in 0..40 {
+            let tasks: Vec<_> = (0..10)
+                .map(|_| {
+                    let api = shared(&api);
+                    tokio::spawn(async move { one(&api).await })
+                })
+                .collect();
+            for task in tasks {
+                task.await.expect("no panic").expect("accepted");
+            }
+            tokio::time::sleep(Duration::from_millis(gap)).await;
+        }
+        let (_, saves) = counts(&papers);
+        assert!(saves <= 21, "every {gap} ms: {saves} leases for 40 batches");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_one_was_told_the_other_obeys_with_its_next_lease_and_a_watcher_sees() {
     let papers = Arc::new(Papers::default());

@@ -7,7 +7,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::span::Span;
-use super::stream::{Stream, StreamName, Window};
+use super::stream::Stream;
+use super::window::{StreamName, Window};
 
 /// Version of what [`Checkpoint::to_text`] writes.
 const VERSION: u32 = 1;
@@ -19,8 +20,12 @@ const CUT_OVER: i64 = 24 * 3600;
 const MOST_BYTES: u64 = 24 * 1024 * 1024;
 const MOST_WINDOWS: u64 = 8;
 
-/// What has no fate so long after everything was read never gets one: the queue lost it.
-const PATIENCE: i64 = 3600;
+/// What has no fate when the queue has been empty for so long never gets one: the queue lost it. SQS takes a minute to count right.
+const PATIENCE: i64 = 300;
+
+/// So often everything is read in one run before what still has no fate is a human's: the second time the ledger and the books leave
+/// only those items to be done.
+const MOST_READINGS: u32 = 2;
 
 /// Where the import stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -63,8 +68,18 @@ pub struct Checkpoint {
     pub range: Span,
     /// Only events older than this are sent: the younger ones are live's (law 3).
     pub bound: i64,
-    /// Since when everything is read and only the queue is to be waited for.
-    pub read_at: Option<i64>,
+    /// Since when everything is read, the queue is empty, and items have no fate all the same.
+    #[serde(rename = "read_at")]
+    missing_since: Option<i64>,
+    /// How often everything was read in this run and items had no fate in the end.
+    #[serde(default)]
+    readings: u32,
+    /// Seconds in which somebody worked on this run: neither pauses nor the time when no process was there.
+    #[serde(default)]
+    worked: i64,
+    /// When the owner was last heard of in this stretch of work.
+    #[serde(default)]
+    worked_at: Option<i64>,
     owner: Option<Owner>,
     /// Somebody wants it to run and nothing came yet: a refused key is asked once more before it stops the import.
     #[serde(default)]
@@ -140,7 +155,10 @@ impl Default for Checkpoint {
             error: None,
             range,
             bound: 0,
-            read_at: None,
+            missing_since: None,
+            readings: 0,
+            worked: 0,
+            worked_at: None,
             owner: None,
             hopeful: false,
             asks_at: None,
@@ -205,8 +223,9 @@ impl Checkpoint {
             (Wish::Resume, Paused | Failed) => {
                 self.enter(Running, now);
                 self.error = None;
-                // What has had no fate for long gets its time again.
-                self.read_at = self.read_at.map(|_| now);
+                // What has had no fate for long gets its time again, and its second reading.
+                self.missing_since = None;
+                self.readings = 0;
             }
             (Wish::Resume, _) => return Err(Illegal::NotPaused),
         }
@@ -235,6 +254,12 @@ impl Checkpoint {
         self.since = Some(now);
         self.hopeful = state == State::Running;
         self.asks_at = None;
+        self.worked_at = None;
+    }
+
+    /// Seconds in which somebody worked on this run: what a rate has to be counted by.
+    pub fn worked(&self) -> i64 {
+        self.worked
     }
 
     /// A page came: the key is good.
@@ -269,6 +294,9 @@ impl Checkpoint {
         if self.state != State::Running || self.owner.as_ref().is_some_and(theirs) {
             return false;
         }
+        // Who says nothing for longer than a lease was not at work.
+        self.worked += (now - self.worked_at.unwrap_or(now)).clamp(0, length);
+        self.worked_at = Some(now);
         self.owner = Some(Owner { token: token.to_owned(), until: now + length });
         true
     }
@@ -311,23 +339,44 @@ impl Checkpoint {
 
     /// Takes in how many items of each stream have a fate, once everything is read. Gives whether that changed anything.
     pub fn settle(&mut self, with_fate: [u64; 2], queue_empty: bool, now: i64) -> bool {
-        let missing: u64 = StreamName::ALL
+        let lacks: Vec<(StreamName, u64)> = StreamName::ALL
             .into_iter()
             .zip(with_fate)
-            .map(|(name, there)| self.stream(name).read().saturating_sub(there))
-            .sum();
-        if missing == 0 {
+            .map(|(name, there)| (name, self.stream(name).read().saturating_sub(there)))
+            .filter(|(_, missing)| *missing > 0)
+            .collect();
+        if lacks.is_empty() {
             self.enter(State::Done, now);
             self.owner = None;
             return true;
         }
-        match self.read_at {
-            None => self.read_at = Some(now),
+        if !queue_empty {
             // As long as something is on the queue, it may still come.
-            Some(_) if !queue_empty => return false,
-            Some(at) if now - at < PATIENCE => return false,
-            Some(_) => self.fail(format!("{missing} items got lost on the queue: restart reads them again"), now),
+            return self.missing_since.take().is_some();
+        }
+        match self.missing_since {
+            Some(since) if (0..PATIENCE).contains(&(now - since)) => return false,
+            Some(since) if since <= now => self.recover(&lacks, now),
+            // For the first time, or the clock was set back.
+            Some(_) | None => self.missing_since = Some(now),
         }
         true
+    }
+
+    /// What the queue lost is read a second time; what it loses again needs a human.
+    fn recover(&mut self, lacks: &[(StreamName, u64)], now: i64) {
+        self.missing_since = None;
+        self.readings += 1;
+        if self.readings < MOST_READINGS {
+            let range = self.range;
+            lacks.iter().for_each(|(name, _)| self.stream_mut(*name).read_again(range));
+            return;
+        }
+        let named: Vec<String> = lacks.iter().map(|(name, missing)| format!("{missing} {}", name.as_str())).collect();
+        let missing = named.join(" and ");
+        self.fail(
+            format!("{missing} got lost on the queue twice: look at its dead letters, then resume or restart"),
+            now,
+        );
     }
 }

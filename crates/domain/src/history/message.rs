@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::select::Scope;
-use super::stream::StreamName;
+use super::window::StreamName;
 use crate::ids::KeyHash;
 use crate::intercom::{Item, Unreadable, read_rest};
 use crate::parse::{describe, from_slice};
@@ -69,6 +69,13 @@ pub fn history_book(run: u64, stream: StreamName) -> String {
 
 /// The books of reconcile.
 pub const RECONCILE_BOOK: &str = "reconcile";
+
+/// The item inside a message as Intercom gave it, and the workspace that it was read from; `None` where the message is not of this
+/// form. For whoever explains it.
+pub fn raw_item(message: &[u8]) -> Option<(&[u8], String)> {
+    let wire: Wire<'_> = from_slice(message).ok()?;
+    Some((wire.item.get().as_bytes(), wire.envelope.workspace))
+}
 
 /// Opens a message. An envelope whose item cannot be read is still one: the item counts under its entry, as refused.
 pub fn open(message: &[u8]) -> Result<(Envelope, Result<Item<'_>, Unreadable>), Unreadable> {

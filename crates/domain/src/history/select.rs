@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::stream::StreamName;
+use super::window::StreamName;
 use crate::activity::{Activity, Context, Finding, conversation_from_rest, ticket_from_rest};
 use crate::intercom::Item;
 use crate::mapping::Origin;

@@ -282,14 +282,54 @@ fn one_owner_at_a_time() {
 fn it_is_done_when_every_item_has_a_fate() {
     let mut workspace = workspace((0..100).map(|n| FIRST + n * 50_000), Quirks::default());
     let (mut checkpoint, _) = read_all(&mut workspace, started(None), 0);
-    assert!(checkpoint.settle([99, 0], false, NOW), "notes since when it waits");
+    assert!(!checkpoint.settle([99, 0], false, NOW));
     assert!(!checkpoint.settle([99, 0], false, NOW + 10_000));
     assert_eq!(checkpoint.state, State::Running, "the queue still has something");
-    let mut lost = checkpoint.clone();
-    assert!(lost.settle([99, 0], true, NOW + 10_000));
-    assert_eq!((lost.state, lost.error.is_some()), (State::Failed, true));
     assert!(checkpoint.settle([100, 0], true, NOW + 10_001));
     assert_eq!(checkpoint.state, State::Done);
+}
+
+/// What the queue lost is read once more after minutes, not hours, and what it loses twice is said.
+#[test]
+fn what_the_queue_lost_is_read_again_and_then_listed() {
+    let mut workspace = workspace((0..100).map(|n| FIRST + n * 50_000), Quirks::default());
+    let (mut checkpoint, _) = read_all(&mut workspace, started(None), 0);
+    assert!(checkpoint.settle([97, 0], true, NOW), "notes since when the queue is empty");
+    assert!(!checkpoint.settle([97, 0], true, NOW + 299));
+    assert!(checkpoint.settle([97, 0], false, NOW + 301), "something came back onto the queue");
+    assert!(checkpoint.settle([97, 0], true, NOW + 302));
+    assert!(checkpoint.settle([97, 0], true, NOW + 100), "a clock that was set back counts anew");
+    assert!(checkpoint.settle([97, 0], true, NOW + 400));
+    assert_eq!((checkpoint.state, checkpoint.stream(StreamName::Conversations).is_read()), (State::Running, false));
+    assert!(checkpoint.stream(StreamName::Tickets).is_read(), "nothing of it is missing");
+    let (mut checkpoint, taken) = read_all(&mut workspace, checkpoint, 0);
+    assert_eq!((taken.len(), checkpoint.stream(StreamName::Conversations).read()), (100, 100));
+    assert!(checkpoint.settle([98, 0], true, NOW + 1_000));
+    assert!(checkpoint.settle([98, 0], true, NOW + 1_300));
+    assert_eq!(checkpoint.state, State::Failed);
+    assert!(checkpoint.error.as_deref().is_some_and(|error| error.starts_with("2 conversations got lost")));
+    let facts = StartFacts { first_start: FIRST, days: None };
+    checkpoint.steer(Wish::Resume, facts, NOW + 2_000).expect("resumes");
+    assert!(checkpoint.settle([100, 0], true, NOW + 2_001));
+    assert_eq!(checkpoint.state, State::Done);
+}
+
+/// Neither a pause nor a night without a process counts for the rate.
+#[test]
+fn only_time_in_which_somebody_works_counts() {
+    let mut checkpoint = started(None);
+    let facts = StartFacts { first_start: FIRST, days: None };
+    assert!(checkpoint.lease("a", NOW, 90));
+    assert!(checkpoint.lease("a", NOW + 60, 90));
+    checkpoint.steer(Wish::Pause, facts, NOW + 70).expect("pauses");
+    checkpoint.steer(Wish::Resume, facts, NOW + 10_000).expect("resumes");
+    assert!(checkpoint.lease("a", NOW + 10_000, 90));
+    assert!(checkpoint.lease("a", NOW + 10_030, 90));
+    assert_eq!(checkpoint.worked(), 90);
+    assert!(checkpoint.lease("b", NOW + 40_000, 90), "the process was gone for hours");
+    assert_eq!(checkpoint.worked(), 180, "of which a lease at most counts");
+    assert!(checkpoint.lease("b", NOW + 39_000, 90), "the clock was set back");
+    assert_eq!(checkpoint.worked(), 180);
 }
 
 #[test]

@@ -6,6 +6,7 @@
 //! sent, and what was to be reported stays to be reported.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
@@ -15,6 +16,9 @@ use super::gate::Gate;
 use super::shared::group::{Observation, Terms, Tick, moment, tick_after};
 use super::shared::{Grant, Report, Shared, Turn};
 use super::{Change, Endpoint, Governor, Hold, HoldKind, INTERCOM, KLAVIYO, Outcome, Quota, Ticket, after};
+
+/// A lease that ended so lately still tells how much the next one should be good for.
+const LINGERS: Duration = Duration::from_secs(2);
 
 /// What a process holds of the shared limits.
 #[derive(Debug)]
@@ -138,7 +142,7 @@ impl Lease {
     /// What it asks for: the requests that wait, and as many again as the lease that is just over was good for, so that
     /// batches which follow each other closely need fewer leases.
     fn asks(&self, now: Timestamp) -> Vec<u32> {
-        let recent = self.until > now;
+        let recent = after(self.until, LINGERS) > now;
         self.groups.iter().map(|held| held.waiting + if recent { held.sent } else { 0 }).collect()
     }
 }

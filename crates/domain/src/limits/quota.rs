@@ -37,7 +37,7 @@ pub fn read<'a>(endpoint: Endpoint, header: impl Fn(&str) -> Option<&'a str>, no
     match endpoint {
         Endpoint::KlaviyoEvents => klaviyo(header, 350),
         Endpoint::KlaviyoBulk => klaviyo(header, 10),
-        Endpoint::KlaviyoProfiles => klaviyo(header, 75),
+        Endpoint::KlaviyoProfiles | Endpoint::KlaviyoLookups => klaviyo(header, 75),
         Endpoint::KlaviyoReads => klaviyo(header, 1),
         Endpoint::IntercomMe | Endpoint::IntercomContacts | Endpoint::IntercomSearch | Endpoint::IntercomOther => {
             intercom(header, now)

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{ApiVersion, DeliveryOptions, IntercomSandbox, action::TimedAction};
+use super::{ApiVersion, DeliveryOptions, IntercomSandbox, SearchQuirks, action::TimedAction};
 use crate::{
     control,
     seed::SeedSpec,
@@ -30,6 +30,7 @@ struct Settings {
     api_version: Option<ApiVersion>,
     delivery: Option<DeliveryOptions>,
     index_lag_seconds: Option<i64>,
+    search: Option<SearchQuirks>,
     topics: Option<Vec<String>>,
 }
 
@@ -65,6 +66,7 @@ impl IntercomSandbox {
                     settings.api_version.into_iter().for_each(|version| self.set_api_version(version));
                     settings.delivery.into_iter().for_each(|options| self.set_delivery(options));
                     settings.index_lag_seconds.into_iter().for_each(|lag| self.set_index_lag(lag));
+                    settings.search.into_iter().for_each(|quirks| self.set_search_quirks(quirks));
                     settings.topics.into_iter().for_each(|topics| self.subscribe(topics));
                     control::done()
                 }

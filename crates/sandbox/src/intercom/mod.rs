@@ -26,6 +26,7 @@ use serde_json::{Value, json};
 
 pub use self::{
     action::Action,
+    rest::SearchQuirks,
     spec::{
         Acted, ActionError, ApiVersion, Category, ContactSpec, ConversationState, Notification, PartRef, Role,
         TicketSpec,
@@ -230,7 +231,12 @@ impl IntercomSandbox {
 
     /// Search does not see what changed less than so many seconds ago. 0 at first.
     pub fn set_index_lag(&self, seconds: i64) {
-        self.limits().index_lag = seconds;
+        self.limits().search.index_lag_seconds = seconds;
+    }
+
+    /// How search behaves from now on.
+    pub fn set_search_quirks(&self, quirks: SearchQuirks) {
+        self.limits().search = quirks;
     }
 
     /// The faults of this vendor's REST API.

@@ -1,6 +1,7 @@
 //! The REST API: token, version, rate limit, then what was asked for.
 
 use http::Method;
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
@@ -22,20 +23,34 @@ const WINDOW_MS: i64 = 10_000;
 /// Merges that the server follows by itself.
 const MAX_HOPS: usize = 3;
 
+/// What is reported of Intercom's search over conversations and tickets, beyond its documentation. All off at first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SearchQuirks {
+    /// What changed less than so many seconds ago is not found yet; 0: at once.
+    pub index_lag_seconds: i64,
+    /// The filter compares the days of moments, in UTC.
+    pub days_only: bool,
+    /// Items come in an order of their own, whatever was asked for.
+    pub unsorted: bool,
+    /// Pages of more items than this are answered by the proxy: 504, in HTML. 0: all are answered.
+    pub heavy_above: u64,
+}
+
 /// Settings and use of the REST side.
 #[derive(Debug)]
 pub(crate) struct Limits {
     /// Calls in ten seconds; 0 is no limit.
     pub(crate) limit: u32,
     pub(crate) refused: u64,
-    pub(crate) index_lag: i64,
+    pub(crate) search: SearchQuirks,
     window: i64,
     used: u32,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { limit: 1_667, refused: 0, index_lag: 0, window: 0, used: 0 }
+        Self { limit: 1_667, refused: 0, search: SearchQuirks::default(), window: 0, used: 0 }
     }
 }
 
@@ -71,7 +86,7 @@ pub(crate) struct Context<'a> {
     pub(crate) model: &'a mut Model,
     pub(crate) version: ApiVersion,
     pub(crate) now: i64,
-    pub(crate) index_lag: i64,
+    pub(crate) search: SearchQuirks,
 }
 
 /// An `error.list` with one error.
@@ -106,15 +121,15 @@ impl IntercomSandbox {
             },
         };
         let now_ms = self.shared.clock.now_ms();
-        let (headers, refused, limit, index_lag) = {
+        let (headers, refused, limit, search) = {
             let mut limits = self.limits();
             let (headers, refused) = limits.ask(now_ms);
-            (headers, refused, limits.limit, limits.index_lag)
+            (headers, refused, limits.limit, limits.search)
         };
         let mut answer = if refused {
             error(429, "rate_limit_exceeded", &format!("Exceeded rate limit of {limit} in 10_seconds"))
         } else {
-            let mut context = Context { model: &mut model, version, now: now_ms.div_euclid(1000), index_lag };
+            let mut context = Context { model: &mut model, version, now: now_ms.div_euclid(1000), search };
             context.route(request)
         };
         answer.headers.extend(headers);

@@ -115,22 +115,47 @@ fn page(
     Ok(Page { indices, around: json!({ "pages": pages, "total_count": total }) })
 }
 
+fn day_of(at: i64) -> i64 {
+    at.div_euclid(86_400) * 86_400
+}
+
+/// A page that is too much.
+fn too_heavy(context: &Context<'_>, page: &Pagination) -> Option<Answer> {
+    let most = context.search.heavy_above;
+    (most > 0 && page.per_page.unwrap_or(20) > most).then(|| Answer::with_type(504, "text/html", "<html>504</html>"))
+}
+
 fn matching(context: &mut Context<'_>, asked: &Asked, tickets_only: bool) -> Vec<(i64, u64, usize)> {
-    let (from, to) = asked.query.created_bounds();
+    let quirks = context.search;
+    // Where days are compared, the bounds say nothing about seconds.
+    let (from, to) = if quirks.days_only { (i64::MIN, i64::MAX) } else { asked.query.created_bounds() };
     let candidates = context.model.created_between(from, to);
-    let seen_until = if context.index_lag > 0 { context.now.saturating_sub(context.index_lag) } else { i64::MAX };
+    let lag = quirks.index_lag_seconds;
+    let seen_until = if lag > 0 { context.now.saturating_sub(lag) } else { i64::MAX };
     let model = &*context.model;
     let fits = |index: &usize| {
         let thread = &model.threads[*index];
         (!tickets_only || thread.ticket.is_some())
             && thread.updated_at <= seen_until
             && asked.query.fits(&|field| {
-                if tickets_only { ticket_field(model, thread, field) } else { thread_field(model, thread, field) }
+                let value =
+                    if tickets_only { ticket_field(model, thread, field) } else { thread_field(model, thread, field) };
+                match value {
+                    Some(Field::Number(at)) if quirks.days_only && field.ends_with("_at") => {
+                        Some(Field::Number(day_of(at)))
+                    }
+                    value => value,
+                }
             })
     };
     let key = |index: usize| {
         let thread = &model.threads[index];
-        (if asked.order.by_created { thread.created_at } else { thread.updated_at }, thread.id, index)
+        let value = match (quirks.unsorted, asked.order.by_created) {
+            (true, _) => (thread.id.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 1).cast_signed(),
+            (false, true) => thread.created_at,
+            (false, false) => thread.updated_at,
+        };
+        (value, thread.id, index)
     };
     candidates.into_iter().filter(fits).map(key).collect()
 }
@@ -141,6 +166,9 @@ pub(crate) fn conversations(context: &mut Context<'_>, request: &Request) -> Ans
         Ok(asked) => asked,
         Err(answer) => return answer,
     };
+    if let Some(answer) = too_heavy(context, &asked.page) {
+        return answer;
+    }
     let found = matching(context, &asked, false);
     match page(found, &asked.page, asked.order, 20, 400) {
         Ok(page) => conversation_page(context, page),
@@ -177,6 +205,9 @@ pub(crate) fn tickets(context: &mut Context<'_>, request: &Request) -> Answer {
         Ok(asked) => asked,
         Err(answer) => return answer,
     };
+    if let Some(answer) = too_heavy(context, &asked.page) {
+        return answer;
+    }
     let found = matching(context, &asked, true);
     match page(found, &asked.page, asked.order, 20, 500) {
         Ok(page) => {
@@ -308,8 +339,8 @@ fn contact_field(contact: &Contact, field: &str, now: i64) -> Option<Field> {
         "role" => text(if contact.spec.role == super::Role::Lead { "lead" } else { "user" }),
         "name" => optional(contact.spec.name.as_deref()),
         // Contacts are searched by day.
-        "created_at" => Field::Number(contact.created_at.div_euclid(86_400) * 86_400),
-        "updated_at" => Field::Number(contact.updated_at.div_euclid(86_400) * 86_400),
+        "created_at" => Field::Number(day_of(contact.created_at)),
+        "updated_at" => Field::Number(day_of(contact.updated_at)),
         _ => return None,
     })
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use app::deliver::{Consumer, ConsumerOptions, Deps};
 use app::fakes::{FakeIntercom, FakeKlaviyo, Fault, ManualClock, MemoryStore, NoJitter};
 use app::history::{HistoryOptions, Importer, history_report, reconcile_report, steer};
-use app::ports::{Accepted, CallError, Clock, FoundItem, Inbox, Lane, Overview, Vendor, WorkQueue};
+use app::ports::{Accepted, Cache, CallError, Clock, FoundItem, Inbox, Lane, Overview, Vendor, WorkQueue};
 use bytes::Bytes;
 use domain::contact::Contact;
 use domain::history::{StartFacts, State, StreamName, Wish};
@@ -93,8 +93,42 @@ impl World {
     /// An item of the past: found by search, told by no webhook.
     pub(super) fn past(&mut self, age: i64, contact: usize, ticket: bool) {
         let at = self.clock.now().as_second().min(self.started_at) - age;
-        let keys = self.put(at, at, contact, ticket);
+        let keys = self.put(at, at, CONTACTS[contact], ticket);
         self.expect(keys, contact, false);
+    }
+
+    /// Conversations of so many different customers, and the import begun again.
+    pub(super) fn crowd(&mut self, customers: usize) {
+        for number in 0..customers {
+            let name = format!("customer{number}");
+            let email = Some(format!("{name}@sim.test"));
+            self.intercom.put(Contact { email, ..Contact::with_id(ContactId::new(&name)) });
+            let at = self.started_at - (1 + i64::try_from(number).expect("small")) * 7_000;
+            let keys = self.put(at, at, &name, false);
+            self.expected.extend(keys.into_iter().map(|key| (key, false)));
+        }
+        self.wish(Wish::Restart);
+    }
+
+    /// As if the importer and the consumer were two processes that each remember for themselves.
+    pub(super) fn forget_contacts(&self) {
+        let keys: Vec<String> = (0..1_000).map(|number| format!("contact/customer{number}")).collect();
+        run(self.store.inner.forget(&keys), &self.clock).expect("forgotten");
+    }
+
+    /// The key is refused once Intercom has answered so many searches.
+    pub(super) fn break_intercom_after(&self, searches: u64) {
+        let until = self.in_seconds(3);
+        let stopped = CallError::Stopped { vendor: Vendor::Intercom, reason: "401".to_owned(), until };
+        self.intercom.set_trouble_after(searches, stopped);
+    }
+
+    pub(super) fn delivered(&self) -> usize {
+        self.klaviyo.stored().len()
+    }
+
+    pub(super) fn contact_calls(&self) -> u64 {
+        self.intercom.contact_calls()
     }
 
     fn expect(&mut self, keys: Vec<String>, contact: usize, live: bool) {
@@ -103,13 +137,13 @@ impl World {
         }
     }
 
-    fn put(&mut self, created_at: i64, updated_at: i64, contact: usize, ticket: bool) -> Vec<String> {
+    fn put(&mut self, created_at: i64, updated_at: i64, contact: &str, ticket: bool) -> Vec<String> {
         self.next += 1;
         let id = format!("{}", 1_000 + self.next);
         let (stream, json, keys) = match ticket {
             true => (
                 StreamName::Tickets,
-                ticket_item(&id, CONTACTS[contact], created_at),
+                ticket_item(&id, contact, created_at),
                 vec![
                     format!("intercom:{WORKSPACE}:ticket-created:{id}"),
                     format!("intercom:{WORKSPACE}:ticket-submitted:{id}:p{id}"),
@@ -117,7 +151,7 @@ impl World {
             ),
             false => (
                 StreamName::Conversations,
-                conversation_item(&id, CONTACTS[contact], created_at),
+                conversation_item(&id, contact, created_at),
                 vec![format!("intercom:{WORKSPACE}:conversation-created:{id}")],
             ),
         };
@@ -184,8 +218,8 @@ impl World {
                 self.latest = self.latest.max(self.clock.now().as_second());
                 self.clock.set(self.clock.now().checked_sub(back).expect("in range"));
                 self.earliest = self.earliest.min(self.clock.now().as_second());
-                // It is called every second or so, and so notices soon.
-                let _ = run(self.importer.reconcile(self.in_seconds(60)), &self.clock);
+                // It is called every second or so, also when the store failed the time before, and so notices soon.
+                while run(self.importer.reconcile(self.in_seconds(60)), &self.clock).is_err() {}
             }
         }
     }
@@ -198,7 +232,7 @@ impl World {
 
     fn live(&mut self, ticket: bool, lost: bool, contact: usize) {
         let at = self.clock.now().as_second().max(self.started_at);
-        let keys = self.put(at, at, contact, ticket);
+        let keys = self.put(at, at, CONTACTS[contact], ticket);
         let id = format!("{}", 1_000 + self.next);
         self.expect(keys, contact, true);
         if lost {
@@ -247,7 +281,7 @@ impl World {
                 "an old event without backfill: {event:?}"
             );
         }
-        let report = run(history_report(&self.store.inner, self.clock.now()), &self.clock).expect("a report");
+        let report = run(history_report(&self.store.inner), &self.clock).expect("a report");
         for stream in &report.streams {
             assert!(stream.done <= stream.total && stream.percent <= 100.0, "{stream:?}");
             assert_eq!(stream.percent >= 100.0, report.state == State::Done, "{report:?}");
@@ -257,11 +291,10 @@ impl World {
     /// Ticks and steps until the import is done.
     pub(super) fn finish_import(&mut self) {
         // Waits that were told before the clock was set back end only when it has caught up.
-        let behind = (self.latest - self.clock.now().as_second()).max(0);
-        for _ in 0..400 + behind / 10 {
+        for _ in 0..400 + self.behind() / 10 {
             run(self.importer.tick("owner", self.in_seconds(4)), &self.clock).expect("a tick");
             self.step();
-            let report = run(history_report(&self.store.inner, self.clock.now()), &self.clock).expect("a report");
+            let report = run(history_report(&self.store.inner), &self.clock).expect("a report");
             match report.state {
                 State::Done => return,
                 State::Paused | State::Failed => self.wish(Wish::Resume),
@@ -269,8 +302,13 @@ impl World {
             }
             self.clock.advance(Duration::from_secs(10));
         }
-        let report = run(history_report(&self.store.inner, self.clock.now()), &self.clock).expect("a report");
+        let report = run(history_report(&self.store.inner), &self.clock).expect("a report");
         panic!("the import never ends: {report:?}");
+    }
+
+    /// Seconds until the clock shows again what it showed before it was set back.
+    fn behind(&self) -> i64 {
+        (self.latest - self.clock.now().as_second()).max(0)
     }
 
     pub(super) fn heal_and_finish(&mut self) {
@@ -281,7 +319,8 @@ impl World {
         // Items that appeared in windows which were read before are the next import's.
         self.wish(Wish::Restart);
         self.finish_import();
-        for _ in 0..16 {
+        // A webhook that was lost when the clock was ahead of ours is found once ours has caught up, a look back later.
+        for _ in 0..16 + self.behind() / 400 {
             self.clock.advance(Duration::from_secs(400));
             run(self.importer.reconcile(self.in_seconds(60)), &self.clock).expect("a sweep");
             self.drain();
@@ -290,7 +329,7 @@ impl World {
         let there: BTreeSet<String> = self.klaviyo.stored().into_iter().map(|event| event.key).collect();
         let wanted: BTreeSet<String> = self.expected.keys().cloned().collect();
         assert_eq!(there, wanted, "what is in Klaviyo is not what should be");
-        let report = run(history_report(&self.store.inner, self.clock.now()), &self.clock).expect("a report");
+        let report = run(history_report(&self.store.inner), &self.clock).expect("a report");
         let verification = run(self.importer.verify(), &self.clock).expect("verified");
         assert!(verification.complete, "{verification:?}");
         for stream in &report.streams {

@@ -196,10 +196,10 @@ impl DeadLetters for MemoryStore {
         letters.sort_by_key(|(at, id, _)| std::cmp::Reverse((*at, *id)));
         if let Some(cursor) = after {
             let from = cursor.split_once('_').and_then(|(at, id)| Some((at.parse().ok()?, id.parse().ok()?)));
-            letters.retain(|(at, id, _)| from.is_some_and(|from| (*at, *id) < from));
+            letters.retain(|(at, id, _)| from.is_some_and(|from: (i64, u64)| (at.as_microsecond(), *id) < from));
         }
         let last = limit.checked_sub(1).filter(|last| last + 1 < letters.len());
-        let next = last.map(|last| format!("{}_{}", letters[last].0, letters[last].1));
+        let next = last.map(|last| format!("{}_{}", letters[last].0.as_microsecond(), letters[last].1));
         Ok(DeadLetterPage { items: letters.into_iter().take(limit).map(|(_, _, letter)| letter).collect(), next })
     }
 

@@ -4,53 +4,78 @@ use std::time::Duration;
 
 use app::ports::Books;
 use sandbox::klaviyo::StoredEvent;
-use sandbox::scenario::{Difference, ExpectedEvent, METRICS};
+use sandbox::scenario::{Difference, ExpectedEvent, METRICS, check};
 
 use crate::output::table;
 
 /// Differences that are spelled out; more are counted.
 const SHOWN: usize = 20;
 
-pub(super) fn in_words(
-    expected: &[ExpectedEvent],
-    stored: &[StoredEvent],
-    books: &Books,
-    differences: &[Difference],
-    prefix: &str,
-    took: Duration,
-) -> String {
-    let mut text = vec![table(&rows(expected, stored, books, prefix)), books_line(books)];
-    if books.in_flight > 0 {
-        text.push(
-            "in flight are those whose contact has given no address yet; after a while they are parked".to_owned(),
-        );
-    }
-    match differences {
-        [] => text.push(format!("Klaviyo holds exactly what was expected, after {:.1} s.", took.as_secs_f64())),
-        several => text.extend(several.iter().take(SHOWN).map(|difference| format!("difference: {difference:?}"))),
-    }
-    text.join("\n")
+/// What was expected, and what there is.
+pub(super) struct Summary<'a> {
+    pub(super) past: &'a [ExpectedEvent],
+    pub(super) live: &'a [ExpectedEvent],
+    pub(super) stored: &'a [StoredEvent],
+    pub(super) books: &'a Books,
+    pub(super) prefix: &'a str,
 }
 
-fn rows(expected: &[ExpectedEvent], stored: &[StoredEvent], books: &Books, prefix: &str) -> Vec<Vec<String>> {
-    let row = |name: &str, counts: [u64; 3]| {
-        let [expected, delivered, there] = counts.map(|count| format!("{count:>9}"));
-        vec![name.to_owned(), expected, delivered, there]
-    };
-    let mut totals = [0; 3];
-    let mut rows = vec![["metric", " expected", "delivered", "in Klaviyo"].map(str::to_owned).to_vec()];
-    for metric in METRICS {
-        let full = format!("{prefix}{metric}");
-        let counts = [
-            expected.iter().filter(|event| event.metric == metric).count() as u64,
-            books.metrics.iter().find(|count| count.name == full).map_or(0, |count| count.delivered),
-            stored.iter().filter(|event| event.metric == full).count() as u64,
-        ];
-        totals.iter_mut().zip(counts).for_each(|(total, count)| *total += count);
-        rows.push(row(&full, counts));
+impl Summary<'_> {
+    /// The past is compared with what is marked as backfill, and the day with the rest: an old event that could set off a flow is as
+    /// wrong as one that is missing.
+    pub(super) fn differences(&self) -> Vec<Difference> {
+        let (past, live): (Vec<_>, Vec<_>) = self.stored.iter().cloned().partition(|event| event.backfill);
+        let mut differences = check(self.past, &past, self.prefix);
+        differences.extend(check(self.live, &live, self.prefix));
+        differences
     }
-    rows.push(row("total", totals));
-    rows
+
+    pub(super) fn in_words(&self, differences: &[Difference], took: Duration) -> String {
+        let mut text = vec![table(&self.rows()), books_line(self.books)];
+        if self.books.in_flight > 0 {
+            text.push(
+                "in flight are those whose contact has given no address yet; after a while they are parked".to_owned(),
+            );
+        }
+        match differences {
+            [] => {
+                text.push(format!("Klaviyo holds exactly what was expected, after {:.1} s.", took.as_secs_f64()));
+            }
+            several => text.extend(several.iter().take(SHOWN).map(|difference| format!("difference: {difference:?}"))),
+        }
+        text.join("\n")
+    }
+
+    fn rows(&self) -> Vec<Vec<String>> {
+        let row = |name: &str, counts: [u64; 5]| {
+            let mut row = vec![name.to_owned()];
+            row.extend(counts.map(|count| format!("{count:>13}")));
+            row
+        };
+        let mut totals = [0; 5];
+        let header = ["past expected", "in Klaviyo", "live expected", "in Klaviyo", "delivered"];
+        let mut rows =
+            vec![std::iter::once("metric".to_owned()).chain(header.map(|name| format!("{name:>13}"))).collect()];
+        for metric in METRICS {
+            let full = format!("{}{metric}", self.prefix);
+            let expected =
+                |events: &[ExpectedEvent]| events.iter().filter(|event| event.metric == metric).count() as u64;
+            let there = |backfill: bool| {
+                self.stored.iter().filter(|event| event.metric == full && event.backfill == backfill).count() as u64
+            };
+            let counts = [
+                expected(self.past),
+                there(true),
+                expected(self.live),
+                there(false),
+                self.books.metrics.iter().find(|count| count.name == full).map_or(0, |count| count.delivered),
+            ];
+            totals.iter_mut().zip(counts).for_each(|(total, count)| *total += count);
+            rows.push(row(&full, counts));
+        }
+        rows.push(row("total", totals));
+        rows
+    }
 }
 
 fn books_line(books: &Books) -> String {

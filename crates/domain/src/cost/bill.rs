@@ -1,8 +1,8 @@
-//! From figures and traffic to lines of a bill. Pure.
+//! A month of live traffic: from figures and traffic to the lines of a bill.
 
 use serde::Serialize;
 
-use super::figures::Figures;
+use super::Figures;
 use super::prices::{
     ALARM_MONTH, LAMBDA_GB_SECOND_ARM64, LAMBDA_GB_SECOND_X86_64, LAMBDA_REQUEST, LOG_GB, METRIC_MONTH, SCHEDULE_CALL,
     SECRET_MONTH, SECRET_READ, SQS_REQUEST, TABLE_BACKUP_GB_MONTH, TABLE_GB_MONTH, TABLE_READ, TABLE_WRITE,
@@ -12,7 +12,7 @@ use super::prices::{
 const MONTH_MINUTES: f64 = 30.0 * 24.0 * 60.0;
 
 /// SQS counts 64 KB as one request.
-const SQS_KB: f64 = 64.0;
+pub(super) const SQS_KB: f64 = 64.0;
 
 /// Functions that have been called lately, each of which reads the secret every five minutes.
 const WARM_FUNCTIONS: f64 = 4.0;
@@ -24,8 +24,16 @@ const WEBHOOK_MS: f64 = 8.0;
 
 /// Billed time of one call of the consumer: what every call needs, and what each event adds when ten go at the same time.
 /// An estimate that nothing has measured yet.
-const CONSUMER_MS: f64 = 150.0;
-const CONSUMER_MS_PER_EVENT: f64 = 20.0;
+pub(super) const CONSUMER_MS: f64 = 150.0;
+pub(super) const CONSUMER_MS_PER_EVENT: f64 = 20.0;
+
+/// Leases of the vendors' limits that a batch takes, each one read and one write of less than a KB: two when it comes alone, one of
+/// each vendor; half as many in busy hours, when batches share them (`crates/clients/src/tests/shared.rs`).
+const LEASES_ALONE: f64 = 2.0;
+const LEASES_BUSY: f64 = 1.0;
+
+/// Write units that the list of recent events takes for each event (`crates/aws/src/tests/costs.rs`).
+const LISTED: f64 = 0.055;
 
 /// Billed time of one tick when there is nothing to do.
 const TICK_MS: f64 = 150.0;
@@ -41,35 +49,38 @@ const METRICS: f64 = 5.0;
 
 /// What goes through in a month.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Traffic {
+pub struct Traffic {
     /// Live notifications, each with one event.
-    pub(super) events: f64,
+    pub events: f64,
     /// How many of them one call of the consumer takes on average.
-    pub(super) batch: f64,
+    pub batch: f64,
     /// Size of a notification in KB.
-    pub(super) kilobytes: f64,
+    pub kilobytes: f64,
     /// Without ledger, alarms and backups: see the guide.
-    pub(super) lean: bool,
+    pub lean: bool,
 }
 
 /// One line.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub(super) struct Item {
-    pub(super) what: &'static str,
-    pub(super) dollars: f64,
+pub struct Item {
+    /// For what.
+    pub what: &'static str,
+    /// US dollars.
+    pub dollars: f64,
 }
 
 /// A month's bill in US dollars.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub(super) struct Bill {
+pub struct Bill {
     /// What grows with the number of events.
-    pub(super) by_events: Vec<Item>,
+    pub by_events: Vec<Item>,
     /// What is due each month, whether anything happens or not.
-    pub(super) standing: Vec<Item>,
+    pub standing: Vec<Item>,
 }
 
 impl Bill {
-    pub(super) fn of(figures: &Figures, traffic: Traffic) -> Self {
+    /// The bill of that traffic.
+    pub fn of(figures: &Figures, traffic: Traffic) -> Self {
         let Traffic { events, kilobytes, lean, .. } = traffic;
         let calls = events / traffic.batch;
         // SQS hands out and deletes at most ten messages in a request, and counts each 64 KB of it.
@@ -78,16 +89,17 @@ impl Bill {
         let requests = events * chunks(kilobytes) + events / together * (chunks(kilobytes * together) + 1.0);
         let consumer_ms = CONSUMER_MS + CONSUMER_MS_PER_EVENT * traffic.batch;
         let ledger = if lean { 0.0 } else { events };
-        // Books, limits, recent events: at most a unit each (`crates/aws/src/tests/costs.rs`).
-        let batch_writes = if lean { 2.0 } else { 3.0 };
+        let leases = if traffic.batch > 1.0 { LEASES_BUSY } else { LEASES_ALONE };
+        let listed = if lean { 0.0 } else { events * LISTED };
         let by_events = vec![
-            item("webhook function", lambda(figures, events, figures.webhook_mb, WEBHOOK_MS)),
+            item("webhook function", lambda(figures.arm64, events, figures.webhook_mb, WEBHOOK_MS)),
             item("live queue", SQS_REQUEST * requests),
-            item("consumer function", lambda(figures, calls, figures.consumer_mb, consumer_ms)),
+            item("consumer function", lambda(figures.arm64, calls, figures.consumer_mb, consumer_ms)),
             item("table: one write for each event (the ledger)", ledger * TABLE_WRITE),
             item(
                 "table: books, limits and recent events of each batch",
-                calls * (batch_writes * TABLE_WRITE + TABLE_READ),
+                // The books are one write (`crates/aws/src/tests/costs.rs`); one read tells which contacts changed.
+                calls * ((1.0 + leases) * TABLE_WRITE + (1.0 + leases) * TABLE_READ) + listed * TABLE_WRITE,
             ),
             item("logs", events * 2.0 / 1e9 * LOG_GB),
         ];
@@ -97,7 +109,7 @@ impl Bill {
             item("polling of empty queues", figures.polled_queues as f64 * IDLE_POLLS * SQS_REQUEST),
             item(
                 "ticks",
-                lambda(figures, ticks, figures.backfill_mb, TICK_MS) + ticks * (SCHEDULE_CALL + 8.0 * TABLE_READ),
+                lambda(figures.arm64, ticks, figures.backfill_mb, TICK_MS) + ticks * (SCHEDULE_CALL + 8.0 * TABLE_READ),
             ),
             item(
                 "ledger, for each month in which such events came",
@@ -109,11 +121,13 @@ impl Bill {
         Self { by_events, standing }
     }
 
-    pub(super) fn by_events_total(&self) -> f64 {
+    /// What grows with the number of events, in US dollars.
+    pub fn by_events_total(&self) -> f64 {
         self.by_events.iter().map(|item| item.dollars).sum()
     }
 
-    pub(super) fn standing_total(&self) -> f64 {
+    /// What is due each month all the same, in US dollars.
+    pub fn standing_total(&self) -> f64 {
         self.standing.iter().map(|item| item.dollars).sum()
     }
 }
@@ -122,8 +136,9 @@ fn item(what: &'static str, dollars: f64) -> Item {
     Item { what, dollars }
 }
 
-fn lambda(figures: &Figures, calls: f64, megabytes: f64, millis: f64) -> f64 {
-    let gb_second = if figures.arm64 { LAMBDA_GB_SECOND_ARM64 } else { LAMBDA_GB_SECOND_X86_64 };
+/// Calls of a function, each of so many milliseconds.
+pub(super) fn lambda(arm64: bool, calls: f64, megabytes: f64, millis: f64) -> f64 {
+    let gb_second = if arm64 { LAMBDA_GB_SECOND_ARM64 } else { LAMBDA_GB_SECOND_X86_64 };
     calls * (LAMBDA_REQUEST + megabytes / 1_024.0 * millis / 1_000.0 * gb_second)
 }
 

@@ -3,7 +3,7 @@
 //! Other regions differ by some percent. Each price names the page that has it.
 
 /// When the prices were looked up.
-pub(super) const AS_OF: &str = "2026-11";
+pub const AS_OF: &str = "2026-11";
 
 /// Per request, and per GB-second on arm64 and x86-64: <https://aws.amazon.com/lambda/pricing/>.
 pub(super) const LAMBDA_REQUEST: f64 = 0.20 / 1e6;

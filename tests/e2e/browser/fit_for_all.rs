@@ -1,0 +1,83 @@
+//! Every section, on a desk and in a hand, by day and by night: axe finds nothing, and the pictures are kept.
+
+use sandbox::SeedSpec;
+use sandbox::intercom::ContactSpec;
+use sandbox::scenario::nine_metrics;
+use tests::browser::{VIEWS, View};
+
+use crate::world::World;
+
+const SECTIONS: [&str; 7] = ["overview", "events", "history", "letters", "connect", "recipes", "privacy"];
+
+fn busy() -> World {
+    let world = World::start();
+    world.subscribe();
+    let intercom = world.sandbox.intercom();
+    world.sandbox.klaviyo().refuse_when(
+        "data.attributes.properties.Ticket name",
+        "Cursed parcel",
+        "no such parcels here",
+    );
+    let from = intercom.clock().now() - 3_600;
+    nine_metrics(intercom, 4, from).expect("played");
+    let ada = world.customer("Ada Byron");
+    intercom.create_ticket(&ada, "Customer ticket", "Cursed parcel").expect("filed");
+    let lead = intercom.add_contact(ContactSpec::lead());
+    intercom.start_conversation(&lead, "Who am I?").expect("started");
+    intercom.clear_webhook();
+    intercom.seed_history(&SeedSpec { conversations: 60, tickets: 20, contacts: 30, ..SeedSpec::default() });
+    world.wait_for("one is dead, some are parked", |status| {
+        status["dead"] == 1 && status["parked"].as_u64() > Some(0) && status["in_flight"] == 0
+    });
+    world
+}
+
+fn check(world: &World, name: &str, view: View) {
+    let violations = world.browser.violations();
+    world.browser.screenshot(&format!("{name}-{}", view.name));
+    assert!(violations.is_empty(), "{name}, {}: {violations:#?}", view.name);
+    let wider = world.browser.script("return document.documentElement.scrollWidth - innerWidth", &[]);
+    assert!(wider.as_i64() <= Some(0), "{name}, {}: {wider} pixels too wide", view.name);
+}
+
+#[test]
+fn every_section_is_fit_for_everybody() {
+    let world = busy();
+    let browser = &world.browser;
+    for view in VIEWS {
+        browser.look(view);
+        browser.go(&world.url("/"));
+        browser.wait_for("Console token");
+        check(&world, "sign-in", view);
+    }
+    browser.look(VIEWS[0]);
+    world.sign_in();
+    world.section("history");
+    browser.press("Start the import");
+    browser.press("Start");
+    world.wait_for("the import is done", |status| status["history"]["state"] == "done");
+    for section in SECTIONS {
+        browser.look(VIEWS[0]);
+        world.section(section);
+        if section == "letters" {
+            browser.press("One by one");
+        }
+        if section == "overview" {
+            browser.press("As a table");
+        }
+        for view in VIEWS {
+            browser.look(view);
+            check(&world, section, view);
+        }
+    }
+    world.section("letters");
+    browser.press("One by one");
+    let name = "return [...document.querySelectorAll('button')].find((node) => node.ariaLabel?.startsWith('Explain ')).ariaLabel";
+    browser.press(browser.script(name, &[]).as_str().expect("a name"));
+    browser.wait_for("What the rules say");
+    for view in VIEWS {
+        browser.look(view);
+        check(&world, "explained", view);
+    }
+    world.no_complaints_but(&["401 (Unauthorized)", "404 (Not Found)"]);
+}

@@ -1,0 +1,83 @@
+//! A consumer that is killed, and one that cannot record what it is given.
+
+use std::time::Duration;
+
+use sandbox::{Fault, FaultKind, Matcher};
+use serde_json::json;
+use tests::wait::{throughout, until};
+
+use super::delivery::in_one_batch;
+use super::levers::{consume, set_variable};
+use crate::support::{PARKING, SOON, World, conversation};
+
+/// Klaviyo has the events, the consumer dies before it hears so, and SQS hands the messages to another one.
+#[test]
+fn killed_after_klaviyo_took_the_events_a_consumer_sends_none_of_them_twice() {
+    let mut world = World::start();
+    let ada = world.customer("Ada Byron");
+    world.hasten();
+    let takes_it_and_says_nothing = || Fault::times(Matcher::path("/api/event"), FaultKind::HangAfter, 1);
+    let intercom = world.sandbox.intercom().clone();
+    intercom.clear_webhook();
+    let (mut accepted, mut repeated) = (0, 0);
+    // The two events of a ticket go singly, the twenty of ten tickets in bulk.
+    for tickets in [1, 10] {
+        let before = world.sandbox.klaviyo().event_count();
+        world.sandbox.klaviyo().faults().push(takes_it_and_says_nothing());
+        let created =
+            (0..tickets).map(|_| intercom.create_ticket(&ada, "Order problem", "Wrong size").expect("is made"));
+        let bodies: Vec<_> = created.map(|ticket| ticket.notifications[0].body.clone()).collect();
+        in_one_batch(&world, &bodies);
+        accepted += tickets;
+        let events = 2 * tickets;
+        until("Klaviyo has taken some", SOON, || (world.sandbox.klaviyo().event_count() > before).then_some(()));
+        world.kill();
+        let taken = world.sandbox.klaviyo().event_count();
+        throughout("nobody else has the messages yet", Duration::from_secs(3), || {
+            world.sandbox.klaviyo().event_count() == taken
+        });
+        assert!(world.count("in_flight") > 0, "they are on the queue");
+        world.wait_for_events(before + events, PARKING);
+        world.wait_for("all are delivered", PARKING, |status| {
+            status["delivered"] == accepted && status["in_flight"] == 0
+        });
+        assert_eq!(world.sandbox.klaviyo().event_count(), before + events, "each of them once");
+        let again = world.sandbox.klaviyo().discards().repeated;
+        assert!(again > repeated, "what was taken was sent again, and folded by its unique_id");
+        repeated = again;
+    }
+    let status = world.status();
+    assert_eq!((&status["dead"], &status["skipped"]), (&json!(0), &json!({})), "{status}");
+    world.finish();
+}
+
+/// A consumer without its table cannot even record what it is given. What SQS has handed over too often then waits in the dead-letter
+/// queue, and an operator moves it back.
+#[test]
+fn what_cannot_be_recorded_waits_in_the_dead_letter_queue_and_comes_back() {
+    let mut world = World::start();
+    let ada = world.customer("Ada Byron");
+    let stack = world.product.stack();
+    let table = stack.output("StateTableName").to_owned();
+    set_variable(&world, "ConsumerFunctionName", "STATE_TABLE", Some("nobody"));
+    stack.set_attribute("LiveQueueUrl", "VisibilityTimeout", "1");
+    let mut redrive = stack.attribute("LiveQueueUrl", "RedrivePolicy");
+    assert!(redrive.contains("1000"), "what the template says: {redrive}");
+    redrive = redrive.replace("1000", "3");
+    stack.set_attribute("LiveQueueUrl", "RedrivePolicy", &redrive);
+    let item = conversation("61", &ada, world.now() - 60);
+    assert_eq!(world.notify("conversation.user.created", &item).status, 200);
+    until("it was handed over three times", SOON, || (stack.depth("DeadLetterQueueUrl") == [1, 0, 0]).then_some(()));
+    assert_eq!(stack.depth("LiveQueueUrl"), [0, 0, 0]);
+
+    // The table is there again. `aws sqs start-message-move-task` does this; the emulator does not know it.
+    consume(&world, false);
+    set_variable(&world, "ConsumerFunctionName", "STATE_TABLE", Some(&table));
+    stack.set_attribute("LiveQueueUrl", "VisibilityTimeout", "360");
+    consume(&world, true);
+    assert_eq!(stack.redrive(), 1);
+    world.wait_for_events(1, SOON);
+    let status = world.wait_for_end(1, SOON);
+    assert_eq!((&status["delivered"], &status["dead"]), (&json!(1), &json!(0)), "{status}");
+    world.finish();
+}

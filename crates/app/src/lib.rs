@@ -15,3 +15,4 @@ pub mod receive;
 pub mod recent;
 pub mod settings;
 pub mod status;
+mod support;

@@ -5,6 +5,7 @@
 
 pub mod history;
 pub mod state;
+pub mod support;
 pub mod vendors;
 
 use std::future::Future;
@@ -14,6 +15,7 @@ use jiff::Timestamp;
 
 pub use history::*;
 pub use state::*;
+pub use support::*;
 pub use vendors::*;
 
 /// Time as an argument.

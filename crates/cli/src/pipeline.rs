@@ -161,6 +161,7 @@ impl Pipeline {
         let options = ConsumerOptions {
             park_for: self.settings.parked_for,
             ledger: self.settings.ledger,
+            support_state: self.settings.support_state.then_some(Duration::ZERO),
             ..ConsumerOptions::default()
         };
         let deps = Deps {

@@ -22,6 +22,7 @@ pub mod retry;
 pub mod rules;
 pub mod signature;
 pub mod skip;
+pub mod support;
 pub mod text;
 pub mod trim;
 pub mod written;

@@ -10,4 +10,5 @@ mod output_limits;
 mod payloads;
 mod samples;
 mod support;
+mod support_state;
 mod trimming;

@@ -173,6 +173,7 @@ async fn settle_with<S: crate::ports::WorkQueue>(store: &S, claimed: &Claimed, e
         receipt: claimed.receipt.clone(),
         end,
         events,
+        profiles: 0,
         item: None,
     };
     store.settle(vec![settlement]).await.expect("settle answers");

@@ -34,6 +34,8 @@ pub struct StatusReport {
     pub throttled_until: Option<Timestamp>,
     /// Events by metric, whatever their source.
     pub metrics: Vec<MetricCount>,
+    /// Profiles that were written without an event, because the contact changed.
+    pub profile_updates: u64,
     /// The history import.
     pub history: HistoryReport,
     /// The vendor that refuses our key.
@@ -136,6 +138,7 @@ impl StatusReport {
             queue_age_seconds: u64::try_from(age).unwrap_or(0),
             throttled_until: vendors.throttled_until(),
             metrics: books.metrics,
+            profile_updates: books.profile_updates,
             history: HistoryReport::default(),
             blocked: vendors.blocked(),
             reconcile: ReconcileReport::default(),
@@ -207,6 +210,7 @@ mod tests {
             last_delivery_at: None,
             oldest_in_flight: Some(at(1_799_999_990)),
             metrics: vec![MetricCount { name: "Intercom Created Ticket".to_owned(), delivered: 2, last_at: None }],
+            profile_updates: 3,
         };
         let report = StatusReport::new(books, &Stopped, &["KLAVIYO_API_KEY".to_owned()], at(1_800_000_000));
         let stream = |name: &str| {
@@ -218,6 +222,7 @@ mod tests {
             "last_webhook_at": "2027-01-15T08:00:00Z", "last_delivery_at": null, "queue_age_seconds": 10,
             "throttled_until": "2027-01-15T08:01:00Z",
             "metrics": [{"name": "Intercom Created Ticket", "delivered": 2, "last_at": null}],
+            "profile_updates": 3,
             "history": {"state": "idle", "since": null, "started_at": null, "error": null,
                 "streams": [stream("conversations"), stream("tickets")]},
             "blocked": {"vendor": "klaviyo", "reason": "401", "since": "2027-01-15T08:00:00Z"},

@@ -11,7 +11,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::queue::Queues;
 use crate::store::AwsStore;
 use crate::table::{Attributes, Query, Table};
-use crate::totals::{TOTALS, Totals, is_count};
+use crate::totals::{PROFILES, TOTALS, Totals, is_count};
 
 /// Waits grow to 15 minutes: a writer that has not written for longer says nothing about what waits now.
 const WAITING_IS_FRESH: SignedDuration = SignedDuration::from_mins(20);
@@ -44,6 +44,7 @@ impl<C: Clock + 'static, T: Table, Q: Queues> Overview for AwsStore<C, T, Q> {
             last_delivery_at: latest("delivery"),
             oldest_in_flight: if in_flight == 0 { None } else { self.oldest_waiting(&shares) },
             metrics: prefixed(&sums, "m:").map(metric).collect(),
+            profile_updates: sum(PROFILES),
             skipped,
         };
         books.accepted =

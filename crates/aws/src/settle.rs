@@ -54,7 +54,7 @@ use crate::registry::Taken;
 use crate::store::AwsStore;
 use crate::table::Table;
 use crate::take::wait_until;
-use crate::totals::{Delta, Settled};
+use crate::totals::{Delta, PROFILES, Settled};
 
 /// A settlement on its way.
 struct Ending {
@@ -121,6 +121,9 @@ impl<C: Clock + 'static, T: Table, Q: Queues> AwsStore<C, T, Q> {
         }
         if taken.lane == Lane::Live {
             delta.latest.push(("webhook".to_owned(), taken.accepted.received_at.as_microsecond()));
+        }
+        if ending.settlement.profiles > 0 {
+            delta = delta.count(PROFILES, i64::try_from(ending.settlement.profiles).unwrap_or(i64::MAX));
         }
         // In the order in which they were recorded; of those that were sent, only what counts.
         let mut once = keys.clone();
@@ -342,6 +345,7 @@ impl<C: Clock + 'static, T: Table, Q: Queues> AwsStore<C, T, Q> {
             receipt: Receipt(taken.receipt.clone()),
             end: End::Dead { reason, topic: "(unreadable)".to_owned() },
             events: Vec::new(),
+            profiles: 0,
             item: None,
         };
         self.settle_all(vec![settlement]).await

@@ -21,6 +21,9 @@ pub(crate) const TOTALS: &str = "totals";
 /// The share that idle writers are folded into.
 pub(crate) const BASE: &str = "base";
 
+/// Counter of profiles that were written without an event.
+pub(crate) const PROFILES: &str = "profiles";
+
 /// What became of a number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Settled {
@@ -225,7 +228,7 @@ pub(crate) enum Standing {
 
 /// Names of counters: those that are added up over all writers.
 pub(crate) fn is_count(name: &str) -> bool {
-    matches!(name, "delivered" | "parked" | "dead") || name.starts_with("s:") || name.starts_with("m:")
+    matches!(name, "delivered" | "parked" | "dead" | PROFILES) || name.starts_with("s:") || name.starts_with("m:")
 }
 
 /// Names of moments: those of which the latest counts.

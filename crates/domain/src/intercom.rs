@@ -7,12 +7,14 @@ mod item;
 mod shapes;
 
 use serde::Deserialize;
+use serde_json::value::RawValue;
 
 pub use item::{Item, Part, Rating, SourceMessage, Statistics};
 pub(crate) use shapes::has_content;
 pub use shapes::{Attribute, Attributes, Author, Body, Named, StateRef, TypeRef, Unread};
 
 use crate::contact::Contact;
+use crate::ids::ContactId;
 use crate::lenient::{Maybe, Moment, Text};
 use crate::parse::{describe, from_slice};
 use crate::signature::{SignatureScheme, Verified};
@@ -99,8 +101,20 @@ pub fn read(verified: Verified<'_>) -> Result<Call<'_>, Unreadable> {
     })))
 }
 
-/// The contact of a `contact.*` notification, whole. `None` where the item is none.
-pub fn contact_of(verified: Verified<'_>) -> Option<Contact> {
+/// What a `contact.*` notification is about.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ContactChange {
+    /// The contact as it is now, as far as the notification shows it; after a merge the survivor.
+    pub contact: Contact,
+    /// The contact that became this one, where a merge names it: older payloads name the survivor only.
+    pub merged_from: Option<ContactId>,
+}
+
+/// What a `contact.*` notification says. `None` where its item is no contact: some are about a subscription.
+///
+/// Most topics have the contact as their item, those of tags have it inside (`contact_tag`), and those of deletions have its id
+/// and little more: <https://developers.intercom.com/docs/references/2.16/webhooks/webhook-models>.
+pub fn contact_change(verified: Verified<'_>) -> Option<ContactChange> {
     #[derive(Deserialize)]
     struct ContactEnvelope<'a> {
         #[serde(borrow)]
@@ -109,10 +123,28 @@ pub fn contact_of(verified: Verified<'_>) -> Option<Contact> {
     #[derive(Deserialize)]
     struct ContactData<'a> {
         #[serde(borrow)]
-        item: &'a serde_json::value::RawValue,
+        item: &'a RawValue,
+    }
+    #[derive(Deserialize, Default)]
+    #[serde(default)]
+    struct Around<'a> {
+        #[serde(borrow)]
+        contact: Option<&'a RawValue>,
+        merged_from: Maybe<Merged<'a>>,
+    }
+    #[derive(Deserialize, Default)]
+    #[serde(default)]
+    struct Merged<'a> {
+        #[serde(borrow)]
+        id: Text<'a>,
     }
     let envelope: ContactEnvelope<'_> = serde_json::from_slice(verified.body()).ok()?;
-    Contact::parse(envelope.data.item.get().as_bytes()).ok()
+    let item = envelope.data.item;
+    let around: Around<'_> = serde_json::from_str(item.get()).ok()?;
+    let inside = around.contact.and_then(|contact| Contact::parse(contact.get().as_bytes()).ok());
+    let merged_from = around.merged_from.0.and_then(|merged| merged.id.id().map(ContactId::new));
+    let contact = inside.or_else(|| Contact::parse(item.get().as_bytes()).ok())?;
+    Some(ContactChange { contact, merged_from })
 }
 
 /// Reads a conversation or ticket as REST gives it.

@@ -25,6 +25,7 @@ pub mod skip;
 pub mod support;
 pub mod text;
 pub mod trim;
+pub mod written;
 
 pub use identity::Identity;
 pub use ids::{ContactId, EventKey, KeyHash, MessageId, WorkspaceId};

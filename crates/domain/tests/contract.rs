@@ -33,8 +33,9 @@ fn requests_fit_klaviyo_s_description() {
     let rules = Rules { profile: ProfileRules { external_id: true, ..ProfileRules::default() }, ..Rules::default() };
     let whole = profile_alone(&mara, &rules);
     let part = properties_only(&identity_of(&mara, &rules), |properties| properties.number("Open", Some(0.0)));
+    let bare = profile_alone(&Contact { email: mara.email.clone(), ..Contact::with_id(mara.id.clone()) }, &rules);
     let profile = request_schema(&description, "/api/profile-import");
-    for prepared in [&whole, &part] {
+    for prepared in [&whole, &part, &bare] {
         check(&profile, &prepared.body());
     }
     assert!(!profile.is_valid(&json!({"data": {"type": "profile", "attributes": {"mail": "a"}}})));
@@ -49,9 +50,16 @@ fn a_profile_alone_is_the_events_profile() {
     let rules = Rules::default();
     let body = |prepared: &PreparedProfile| serde_json::from_slice::<Value>(&prepared.body()).expect("JSON");
     let event = &events(&fixture("ticket.created.v2_16"), &every_metric())[0];
-    let riding: Value = serde_json::from_str(event.profile_json()).expect("JSON");
+    let mut riding: Value = serde_json::from_str(event.profile_json()).expect("JSON");
     let alone = profile_alone(&Contact { id: event.contact.clone(), ..mara.clone() }, &rules);
+    // The contact of the fixture has an attribute without a value; what it never had is not there to be taken away.
+    riding["meta"] = json!({ "patch_properties": { "unset": ["Intercom: Nickname"] } });
     assert_eq!(body(&alone), json!({ "data": riding }));
+    let untagged = Contact { tags: Vec::new(), tag_count: 0, ..mara.clone() };
+    let unset = &body(&profile_alone(&untagged, &rules))["data"]["meta"]["patch_properties"]["unset"];
+    assert_eq!(unset, &json!(["Intercom_tags", "Intercom: Nickname"]));
+    let silent = Rules { profile: ProfileRules { properties: false, ..ProfileRules::default() }, ..Rules::default() };
+    assert_eq!(body(&profile_alone(&untagged, &silent))["data"]["meta"], Value::Null);
     assert!(alone.texts().iter().any(|text| Some(text) == mara.email.as_ref()));
     let mail = mara.email.clone().expect("an address");
     assert!(!format!("{alone:?}").contains(&mail));

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use domain::contact::Contact;
 use domain::explain::{ExplainContext, explain};
-use domain::intercom::{contact_of, read, read_rest};
+use domain::intercom::{contact_change, read, read_rest};
 use domain::trim::trim;
 use domain::{Rules, SignatureScheme, Verified};
 use proptest::prelude::*;
@@ -19,7 +19,7 @@ fn read_all(bytes: &[u8]) {
         let _ = read(Verified::from_queue(scheme, bytes));
     }
     let verified = Verified::from_queue(SignatureScheme::Hub, bytes);
-    let _ = (read_rest(bytes), contact_of(verified), Contact::parse(bytes));
+    let _ = (read_rest(bytes), contact_change(verified), Contact::parse(bytes));
     let _ = trim(verified);
     let rules = every_metric();
     with_findings(bytes, &rules, |findings, origin| {

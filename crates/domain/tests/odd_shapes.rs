@@ -1,7 +1,7 @@
 //! Shapes that differ from the usual ones in one thing, and what they mean. Seconds count from the start of the story.
 
-use domain::intercom::{Unreadable, contact_of, read};
-use domain::{Rules, SignatureScheme, Verified};
+use domain::intercom::{ContactChange, Unreadable, contact_change, read};
+use domain::{ContactId, Rules, SignatureScheme, Verified};
 use serde_json::{Value, json};
 
 use crate::support::{MARA, START, TOBIN, Variant, every_metric, fixture, lines};
@@ -401,9 +401,19 @@ fn notifications_without_a_topic_or_an_item() {
 
 #[test]
 fn contacts_of_notifications() {
-    let of = |name: &str| contact_of(Verified::from_queue(SignatureScheme::Hub, &fixture(name)));
-    let mara = of("contact.user.updated.v2_14").expect("a contact");
+    let read = |bytes: &[u8]| contact_change(Verified::from_queue(SignatureScheme::Hub, bytes));
+    let of = |name: &str| read(&fixture(name));
+    let mara = of("contact.user.updated.v2_14").expect("a contact").contact;
     assert_eq!((mara.id.as_str(), mara.email.as_deref()), (MARA, Some("mara@lantern.test")));
-    assert_eq!(of("contact.merged.v2_16"), Some(mara), "dates differ between the versions, and nothing else");
+    let merged = of("contact.merged.v2_16").expect("a contact");
+    assert_eq!(merged, ContactChange { contact: mara, merged_from: None }, "dates differ, and nothing else");
+    let tagged = of("contact.user.tag.created.v2_16").expect("a contact").contact;
+    assert_eq!((tagged.id.as_str(), tagged.tags.len()), (MARA, 1), "the contact is inside");
+    let named = Variant::of("contact.merged.v2_16").set("/merged_from", json!({"type": "contact", "id": TOBIN}));
+    assert_eq!(read(&named.bytes()).and_then(|change| change.merged_from), Some(ContactId::new(TOBIN)));
+    for odd in [Value::Null, json!(7), json!([]), json!({}), json!({"id": null})] {
+        let bytes = Variant::of("contact.merged.v2_16").set("/merged_from", odd.clone()).set("/contact", odd).bytes();
+        assert_eq!(read(&bytes).as_ref(), Some(&merged));
+    }
     assert!(of("conversation.deleted").is_none());
 }

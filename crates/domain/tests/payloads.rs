@@ -50,6 +50,7 @@ snapshots! {
     ticket_reply_of_a_teammate: "ticket.admin.replied.v2_14.json",
     legacy_ticket_with_a_contact: "ticket.contact.attached.v2_14.json",
     contact_updated: "contact.user.updated.v2_14.json",
+    contact_tagged: "contact.user.tag.created.v2_16.json",
     contact_merged: "contact.merged.v2_16.json",
     ping: "ping.json",
     rest_conversation_2_16: "rest.conversation.v2_16.json",

@@ -101,6 +101,7 @@ async fn drain(store: &SqliteStore) -> Result<usize, app::ports::StoreError> {
             receipt: claimed.receipt,
             end: End::Delivered,
             events: Vec::new(),
+            profiles: 0,
             item: None,
         };
         store.settle(claimed.into_iter().map(settle).collect()).await?;

@@ -15,6 +15,7 @@ const TOTALS: &str = "
 SELECT accepted, delivered, parked, dead, in_flight, last_webhook_at, last_delivery_at FROM totals";
 const SKIPPED: &str = "SELECT reason, messages FROM skipped ORDER BY reason";
 const METRICS: &str = "SELECT name, delivered, last_at FROM metrics ORDER BY name";
+const PROFILES: &str = "SELECT value FROM meta WHERE name = 'profile_updates'";
 /// Numbers are given in the order of acceptance, so the lowest one is the oldest.
 pub(crate) const OLDEST: &str = "
 SELECT m.received_at FROM messages AS m WHERE m.id = (SELECT min(q.id) FROM queue AS q WHERE q.lane = 0)";
@@ -83,6 +84,8 @@ fn books(connection: &Connection) -> Result<Books, Trouble> {
             Ok(MetricCount { name: row.get(0)?, delivered: delivered.unsigned_abs(), last_at: Some(moment(last)) })
         })?
         .collect::<Result<Vec<_>, _>>()?;
+    let profiles = look.prepare_cached(PROFILES)?.query_row([], |row| row.get::<_, i64>(0)).optional()?;
+    books.profile_updates = profiles.unwrap_or(0).unsigned_abs();
     books.oldest_in_flight = look.prepare_cached(OLDEST)?.query_row([], |row| row.get(0)).optional()?.map(moment);
     Ok(books)
 }

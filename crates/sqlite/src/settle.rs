@@ -43,6 +43,9 @@ pub(crate) fn settle(work: &mut Work<'_>, settlement: &Settlement) -> Result<(),
         (Some(id), Some(claim)) => end(work, id, claim, settlement)?,
         _ => false,
     };
+    if held {
+        work.changes.profiles_written(settlement.profiles);
+    }
     for event in &settlement.events {
         record(work, id, event, held)?;
     }

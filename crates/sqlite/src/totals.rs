@@ -51,6 +51,7 @@ pub(crate) struct Changes {
     dead: i64,
     in_flight: i64,
     history_depth: i64,
+    profiles: i64,
     last_webhook_at: Option<i64>,
     last_delivery_at: Option<i64>,
     skipped: BTreeMap<String, i64>,
@@ -141,6 +142,11 @@ impl Changes {
         }
     }
 
+    /// Profiles were written without an event.
+    pub(crate) fn profiles_written(&mut self, count: u64) {
+        self.profiles += i64::try_from(count).unwrap_or(i64::MAX);
+    }
+
     /// An item got its entry in a book, in place of an earlier one where there was one.
     pub(crate) fn item_counted(&mut self, book: &str, events: &EventCounts, instead_of: Option<&EventCounts>) {
         let change = self.item_books.entry(book.to_owned()).or_default();
@@ -159,6 +165,7 @@ impl Changes {
         self.dead += other.dead;
         self.in_flight += other.in_flight;
         self.history_depth += other.history_depth;
+        self.profiles += other.profiles;
         self.last_webhook_at = self.last_webhook_at.max(other.last_webhook_at);
         self.last_delivery_at = self.last_delivery_at.max(other.last_delivery_at);
         for (reason, count) in other.skipped {
@@ -201,6 +208,9 @@ const SAVE_SKIPPED: &str = "INSERT INTO skipped (reason, messages) VALUES (?1, ?
 const SAVE_METRIC: &str = "INSERT INTO metrics (name, delivered, last_at) VALUES (?1, ?2, ?3)
     ON CONFLICT (name) DO UPDATE SET delivered = delivered + excluded.delivered, last_at = max(last_at, excluded.last_at)";
 
+const SAVE_PROFILES: &str = "INSERT INTO meta (name, value) VALUES ('profile_updates', ?1)
+    ON CONFLICT (name) DO UPDATE SET value = value + excluded.value";
+
 const SAVE_BOOK: &str = "INSERT INTO item_books (name, items, delivered, parked, dead) VALUES (?1, ?2, ?3, ?4, ?5)
     ON CONFLICT (name) DO UPDATE SET items = items + excluded.items, delivered = delivered + excluded.delivered,
         parked = parked + excluded.parked, dead = dead + excluded.dead";
@@ -233,6 +243,9 @@ pub(crate) fn save(
     }
     for (metric, (count, at)) in &changes.metrics {
         connection.prepare_cached(SAVE_METRIC)?.execute(params![metric, count, at])?;
+    }
+    if changes.profiles != 0 {
+        connection.prepare_cached(SAVE_PROFILES)?.execute([changes.profiles])?;
     }
     for (book, change) in &changes.item_books {
         let BookChange { items, delivered, parked, dead, skipped } = change;

@@ -38,6 +38,7 @@ async fn defer(store: &SqliteStore, claimed: &Claimed, seconds: i64) {
         receipt: claimed.receipt.clone(),
         end,
         events: Vec::new(),
+        profiles: 0,
         item: None,
     };
     store.settle(vec![settlement]).await.expect("settle answers");
@@ -89,6 +90,7 @@ async fn numbers_of_messages_are_never_given_twice() {
         receipt: first.receipt.clone(),
         end,
         events: Vec::new(),
+        profiles: 0,
         item: None,
     };
     store.settle(vec![settlement]).await.expect("settle answers");
@@ -207,6 +209,7 @@ async fn what_ended_leaves_no_personal_data_behind() {
         receipt: claimed.receipt,
         end,
         events: Vec::new(),
+        profiles: 0,
         item: None,
     });
     store.settle(settlements.collect()).await.expect("settle answers");

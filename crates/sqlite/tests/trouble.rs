@@ -122,6 +122,7 @@ async fn a_full_disk_keeps_exactly_what_was_answered() {
         receipt: claimed.receipt,
         end: End::Delivered,
         events: Vec::new(),
+        profiles: 0,
         item: None,
     });
     bench.store.settle(settlements.collect()).await.expect("deleting needs no room");

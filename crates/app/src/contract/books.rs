@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 
 use super::{HIDE, Laws, PassTime, Store, accept, books, claim, contact, dead, settle};
-use crate::ports::{Books, End, Parking, Progress};
+use crate::ports::{Books, Claimed, End, Parking, Progress, Settlement};
 
 pub(super) async fn run_all<S: Store, T: PassTime>(laws: &Laws<impl AsyncFn() -> (S, T)>) {
     laws.hold("an_empty_store_has_empty_books", an_empty_store_has_empty_books).await;
     laws.hold("every_fate_is_counted_where_it_belongs", every_fate_is_counted_where_it_belongs).await;
     laws.hold("the_books_add_up_after_every_step", the_books_add_up_after_every_step).await;
     laws.hold("the_oldest_in_flight_is_known", the_oldest_in_flight_is_known).await;
+    laws.hold("written_profiles_are_counted_by_the_owner", written_profiles_are_counted_by_the_owner).await;
 }
 
 /// Nothing is made up.
@@ -96,4 +97,27 @@ pub async fn the_oldest_in_flight_is_known<S: Store, T: PassTime>(store: &S, tim
     assert_eq!(books(store).await.oldest_in_flight, Some(first));
     time.pass(HIDE).await;
     assert_eq!(books(store).await.in_flight, 1);
+}
+
+/// With a message that ends and with one that goes on, and not by somebody whose receipt is stale: the owner writes them again.
+pub async fn written_profiles_are_counted_by_the_owner<S: Store, T: PassTime>(store: &S, time: &T) {
+    accept(store, time, &["a", "b"]).await;
+    let slow = claim(store).await;
+    time.pass(HIDE).await;
+    let owned = claim(store).await;
+    let settlement = |message: &Claimed, end: End, profiles: u64| Settlement {
+        id: message.id.clone(),
+        receipt: message.receipt.clone(),
+        end,
+        events: Vec::new(),
+        keys: Vec::new(),
+        item: None,
+        profiles,
+    };
+    let skipped = || End::Skipped("contact change".to_owned());
+    let later = || End::Deferred { until: time.now(), progress: Progress::default() };
+    store.settle(vec![settlement(&owned[0], later(), 1), settlement(&owned[1], skipped(), 2)]).await.expect("settles");
+    assert_eq!(books(store).await.profile_updates, 3);
+    store.settle(vec![settlement(&slow[0], skipped(), 4), settlement(&slow[1], skipped(), 4)]).await.expect("settles");
+    assert_eq!(books(store).await.profile_updates, 3);
 }

@@ -79,6 +79,7 @@ async fn settle<S: Store>(store: &S, claimed: &Claimed, end: End, item: ItemCoun
         events: Vec::new(),
         keys: Vec::new(),
         item: Some(item),
+        profiles: 0,
     };
     store.settle(vec![settlement]).await.expect("settle answers");
 }

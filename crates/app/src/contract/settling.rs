@@ -111,6 +111,7 @@ pub async fn a_receipt_is_good_once<S: Store, T: PassTime>(store: &S, time: &T) 
         receipt: Receipt("no receipt".to_owned()),
         end: End::Delivered,
         events: Vec::new(),
+        profiles: 0,
         item: None,
     };
     store.settle(vec![nobody]).await.expect("settle answers");
@@ -140,6 +141,7 @@ pub async fn one_stale_settlement_does_not_stop_the_others<S: Store, T: PassTime
         receipt,
         end: End::Delivered,
         events: Vec::new(),
+        profiles: 0,
         item: None,
     };
     let stale = settlement(0, Receipt("stale".to_owned()));

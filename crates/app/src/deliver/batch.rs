@@ -7,6 +7,7 @@ use std::time::Duration;
 use domain::activity::Activity;
 use domain::contact::Contact;
 use domain::delivery::EventFate;
+use domain::intercom::ContactChange;
 use domain::mapping::Origin;
 use domain::support::Summary;
 use domain::{ContactId, Identity, KeyHash, Skip};
@@ -18,7 +19,6 @@ use super::sending::Sending;
 use super::settling::Outcome;
 use super::support::Batch;
 use crate::ports::{Claim, ClaimOutcome, Claimed, Clock, ConsumerStore, Intercom, Jitter, Klaviyo, Lane, StoreResult};
-use crate::support::Person;
 
 /// An event on its way.
 pub(super) struct Work<'a> {
@@ -88,8 +88,8 @@ impl<S: ConsumerStore, I: Intercom, K: Klaviyo, C: Clock, J: Jitter> Consumer<S,
         };
         let calls: Vec<_> = claimed.iter().map(reading::read_message).collect();
         let planning = reading::Planning { ours: &ours, rules: &self.rules, now: self.deps.clock.now() };
-        let (mut plans, mut works) = planning.plan(&calls);
-        self.note_contact_changes(&mut plans).await;
+        let (plans, mut works) = planning.plan(&calls);
+        self.note_contact_changes(&plans).await;
         drop_doubles_within_messages(&mut works);
         let others = self.people_of_facts(&plans).await;
         let people = self.find_people(claimed, &mut works, others, deadline).await;
@@ -107,27 +107,24 @@ impl<S: ConsumerStore, I: Intercom, K: Klaviyo, C: Clock, J: Jitter> Consumer<S,
     }
 
     /// Contacts that changed are asked for afresh, and those that can be identified now release what waited for them.
-    async fn note_contact_changes(&self, plans: &mut [MessagePlan]) {
-        let merged = plans.iter().any(|plan| plan.topic == "contact.merged");
-        for plan in plans.iter_mut() {
-            let changed = plan.changed_contact.as_deref();
-            plan.moved = changed.map(|contact| Person::new(&contact.id, contact, &self.rules));
-        }
-        let changed: Vec<_> = plans.iter_mut().filter_map(|plan| plan.changed_contact.take()).collect();
+    async fn note_contact_changes(&self, plans: &[MessagePlan]) {
+        let changed: Vec<&ContactChange> = plans.iter().filter_map(|plan| plan.changed_contact.as_deref()).collect();
         if changed.is_empty() {
             return;
         }
-        let keys: Vec<_> = changed.iter().map(|contact| super::people::cache_key(&contact.id)).collect();
+        let ids = changed.iter().flat_map(|change| [Some(&change.contact.id), change.merged_from.as_ref()]).flatten();
+        let keys: Vec<_> = ids.map(super::people::cache_key).collect();
         if let Err(error) = self.deps.store.forget(&keys).await {
             tracing::warn!(%error, "a changed contact could not be forgotten; it is stale for some minutes");
         }
         let known: Vec<_> = changed
             .iter()
-            .filter(|contact| domain::mapping::identity_of(contact, &self.rules).is_known())
-            .map(|contact| contact.id.clone())
+            .filter(|change| domain::mapping::identity_of(&change.contact, &self.rules).is_known())
+            .flat_map(|change| [Some(change.contact.id.clone()), change.merged_from.clone()])
+            .flatten()
             .collect();
         self.release(&known).await;
-        if merged {
+        if plans.iter().any(MessagePlan::is_merge_of_nobody_known) {
             self.look_at_parked_soon().await;
         }
     }
@@ -144,7 +141,7 @@ impl<S: ConsumerStore, I: Intercom, K: Klaviyo, C: Clock, J: Jitter> Consumer<S,
         }
     }
 
-    /// A merge names the survivor only, so nobody knows which parked message it concerns: those that the sweep would look at next
+    /// A merge may name the survivor only, and then nobody knows which parked message it concerns: those that the sweep would look at next
     /// are looked at now.
     async fn look_at_parked_soon(&self) {
         const LOOK_AT: usize = 50;

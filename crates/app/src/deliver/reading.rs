@@ -1,10 +1,9 @@
 //! From claimed bytes to events on their way, and to what is already decided about each message.
 
 use domain::activity::{Context, Finding, from_notification};
-use domain::contact::Contact;
 use domain::delivery::EventFate;
 use domain::history::{self, Envelope};
-use domain::intercom::{Call, Item, Notification, Unreadable, contact_of, read};
+use domain::intercom::{Call, ContactChange, Item, Notification, Unreadable, contact_change, read};
 use domain::mapping::Origin;
 use domain::support::{Facts, of_item, of_notification};
 use domain::{KeyHash, Rules, SignatureScheme, Skip, Verified};
@@ -23,15 +22,23 @@ pub(super) struct MessagePlan {
     /// Fates that need no sending.
     pub(super) fixed: Vec<EventFate>,
     /// From a `contact.*` topic.
-    pub(super) changed_contact: Option<Box<Contact>>,
-    /// The same, as support state sees it.
-    pub(super) moved: Option<Person>,
+    pub(super) changed_contact: Option<Box<ContactChange>>,
+    /// The same, as support state sees it: where each of the contacts concerned belongs.
+    pub(super) moved: Vec<Person>,
     /// What it says about support.
     pub(super) support: Facts,
     /// How its events are sent; none where it holds nothing that could be sent.
     pub(super) origin: Option<Origin>,
     /// Of an item that we read ourselves: its book and entry.
     pub(super) counted: Option<(String, KeyHash)>,
+}
+
+impl MessagePlan {
+    /// Whether it says that contacts were merged, and not which one went.
+    pub(super) fn is_merge_of_nobody_known(&self) -> bool {
+        let named = self.changed_contact.as_ref().is_some_and(|change| change.merged_from.is_some());
+        self.topic == "contact.merged" && !named
+    }
 }
 
 /// A message, read.
@@ -121,11 +128,18 @@ impl Planning<'_> {
             return vec![Finding::Skip(Skip::OtherWorkspace)];
         }
         if topic.starts_with("contact.") {
-            plan.changed_contact = contact_of(read.verified).map(Box::new);
+            plan.changed_contact = contact_change(read.verified).map(Box::new);
+            plan.moved = plan.changed_contact.as_deref().map(|change| self.moved(change)).unwrap_or_default();
         }
         plan.support = of_notification(self.rules, notification, read.received_at);
         let context = Context { workspace: app_id, rules: self.rules, now: self.now };
         from_notification(&context, notification)
+    }
+
+    /// Where the contacts of a change belong now: the one that changed and, after a merge that names it, the one that went.
+    fn moved(&self, change: &ContactChange) -> Vec<Person> {
+        let ids = [Some(&change.contact.id), change.merged_from.as_ref()];
+        ids.into_iter().flatten().map(|id| Person::new(id, &change.contact, self.rules)).collect()
     }
 
     fn item<'a>(

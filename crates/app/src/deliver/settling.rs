@@ -44,6 +44,7 @@ impl<S: ConsumerStore, I: Intercom, K: Klaviyo, C: Clock, J: Jitter> Consumer<S,
                 receipt: message.receipt.clone(),
                 end: End::Deferred { until, progress: message.progress },
                 events: Vec::new(),
+                profiles: 0,
                 item: None,
             })
             .collect();
@@ -161,7 +162,7 @@ impl<S: ConsumerStore, I: Intercom, K: Klaviyo, C: Clock, J: Jitter> Consumer<S,
             }
         };
         let (id, receipt) = (message.id.clone(), message.receipt.clone());
-        Settlement { id, receipt, end, events: tally.records, keys: tally.keys, item: None }
+        Settlement { id, receipt, end, events: tally.records, keys: tally.keys, profiles: 0, item: None }
     }
 
     /// Writes the settlements, patiently: until they are written, what was sent is known to nobody but the ledger's claims.

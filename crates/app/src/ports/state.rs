@@ -146,6 +146,9 @@ pub struct Settlement {
     /// For an item of history or reconcile that reached its end: its entry in the books, written with the rest. It is ignored where
     /// the receipt is stale. What is discarded, expires or is settled again later replaces what it left open.
     pub item: Option<ItemCount>,
+    /// How many profiles were written for the message without an event. Counted with it; where the receipt is stale they are not,
+    /// although they were written: the one who has the message writes and counts them again.
+    pub profiles: u64,
 }
 
 /// Where a message goes. All but [`End::Deferred`] take it off the queue and count it under exactly one fate.
@@ -395,6 +398,8 @@ pub struct Books {
     pub oldest_in_flight: Option<Timestamp>,
     /// Events by metric, whatever their source.
     pub metrics: Vec<MetricCount>,
+    /// Profiles that were written without an event.
+    pub profile_updates: u64,
 }
 
 /// A recent event, for people who look. Holds ids only.

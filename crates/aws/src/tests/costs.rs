@@ -66,6 +66,7 @@ async fn deliver_numbered(world: &World, claimed: &[Claimed], first: usize) {
     let outcomes = world.store.claim_events(claimed.iter().enumerate().map(claim).collect()).await.expect("claimed");
     assert!(outcomes.iter().all(|outcome| *outcome == ClaimOutcome::Fresh));
     let settlement = |(number, message): (usize, &Claimed)| Settlement {
+        profiles: 0,
         item: None,
         keys: Vec::new(),
         id: message.id.clone(),
@@ -129,6 +130,7 @@ async fn without_the_ledger_a_batch_costs_one_unit() {
     let world = World::with(StoreOptions { exact: false, recent_events: 0, ..StoreOptions::default() });
     let claimed = accept(&world, 10).await;
     let settlement = |(number, message): (usize, &Claimed)| Settlement {
+        profiles: 0,
         item: None,
         keys: Vec::new(),
         id: message.id.clone(),
@@ -149,6 +151,7 @@ async fn a_skipped_batch_costs_one_unit_for_each_message_and_one_more() {
     let world = World::new();
     let claimed = accept(&world, 10).await;
     let settlement = |message: &Claimed| Settlement {
+        profiles: 0,
         item: None,
         keys: Vec::new(),
         id: message.id.clone(),
@@ -172,6 +175,7 @@ async fn a_batch_that_waits_costs_its_claims_and_one_more() {
     });
     world.store.claim_events(claims.collect()).await.expect("claimed");
     let settlement = |message: &Claimed| Settlement {
+        profiles: 0,
         item: None,
         keys: Vec::new(),
         id: message.id.clone(),

@@ -48,6 +48,7 @@ async fn deliver(store: &TestStore, message: &Claimed) {
         at: contract::START,
     };
     let settlement = Settlement {
+        profiles: 0,
         item: None,
         id: message.id.clone(),
         receipt: message.receipt.clone(),
@@ -104,6 +105,7 @@ async fn an_ended_message_that_comes_again_is_dropped() {
     let again = take(&other).await.remove(0);
     assert_eq!(ask(&other, &again, "b@example.com").await, ClaimOutcome::SentByThis);
     let settlement = Settlement {
+        profiles: 0,
         item: None,
         id: again.id.clone(),
         receipt: again.receipt.clone(),

@@ -51,6 +51,7 @@ async fn settle(store: &TestStore, message: &Claimed, sent: &[usize]) {
         at: contract::START,
     };
     let settlement = Settlement {
+        profiles: 0,
         item: None,
         id: message.id.clone(),
         receipt: message.receipt.clone(),
@@ -116,6 +117,7 @@ async fn two_deliveries_that_send_the_same_event_count_once() {
     };
     settle(&one, &first, &[1]).await;
     let settlement = Settlement {
+        profiles: 0,
         item: None,
         id: second.id.clone(),
         receipt: second.receipt.clone(),

@@ -66,7 +66,8 @@ async fn claim(store: &MemoryStore) -> Vec<Claimed> {
 }
 
 async fn settle(store: &MemoryStore, claimed: Claimed, end: End, events: Vec<EventRecord>) {
-    let settlement = Settlement { id: claimed.id, receipt: claimed.receipt, end, events, keys: vec![], item: None };
+    let settlement =
+        Settlement { id: claimed.id, receipt: claimed.receipt, end, events, keys: vec![], item: None, profiles: 0 };
     store.settle(vec![settlement]).await.expect("settled");
 }
 

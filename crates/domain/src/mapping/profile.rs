@@ -3,6 +3,8 @@
 //! Only non-empty fields are sent: Klaviyo overwrites what it gets, and a shop's own data is often better than a
 //! support chat's. Consent is never touched; there is no field here that could.
 
+use serde_json::Value;
+
 use crate::contact::{Contact, Tag};
 use crate::directory::Directory;
 use crate::identity::Identity;
@@ -22,6 +24,12 @@ const MAX_PROFILE_BYTES: usize = 32_000;
 
 /// Longest name, place or URL, in bytes: what is longer is none.
 const MAX_FIELD_BYTES: usize = 1024;
+
+/// Most properties that are taken away at once, and the longest name of one: such a long one was never written.
+const MAX_EMPTIED: usize = 100;
+const MAX_EMPTIED_NAME_BYTES: usize = 200;
+
+const TAGS: &str = "Intercom_tags";
 
 /// How Klaviyo will know the contact.
 pub fn identity_of(contact: &Contact, rules: &Rules) -> Identity {
@@ -97,7 +105,7 @@ pub fn properties_only(identity: &Identity, fill: impl FnOnce(&mut Properties)) 
     fields.object("properties", MAX_PROFILE_BYTES / 2, fill);
     let mut profile = fields.finish();
     profile.push('}');
-    PreparedProfile { identity: identity.clone(), profile }
+    PreparedProfile { identity: identity.clone(), profile, emptied: Vec::new() }
 }
 
 fn identifiers(fields: &mut Properties, identity: &Identity) {
@@ -107,9 +115,26 @@ fn identifiers(fields: &mut Properties, identity: &Identity) {
 }
 
 impl Mapping<'_> {
-    /// The contact's profile as it would ride on an event, to be written without one.
+    /// The contact's profile as it would ride on an event, to be written without one. Properties of ours that the contact has
+    /// nothing for any more go: nobody would ever take away its last tag otherwise.
     pub fn profile_alone(&self, contact: &Contact, identity: &Identity) -> PreparedProfile {
-        PreparedProfile { identity: identity.clone(), profile: self.profile(contact, identity, None) }
+        let profile = self.profile(contact, identity, None);
+        PreparedProfile { identity: identity.clone(), profile, emptied: self.emptied(contact) }
+    }
+
+    fn emptied(&self, contact: &Contact) -> Vec<String> {
+        if !self.rules.profile.properties {
+            return Vec::new();
+        }
+        let tags = contact.tag_count == 0 && contact.tags.is_empty();
+        let is_empty = |value: &Value| value.is_null() || value.as_str().is_some_and(|text| text.trim().is_empty());
+        let attributes = contact
+            .custom_attributes
+            .iter()
+            .filter(|(name, value)| is_empty(value) && self.rules.attributes.contact.allows(name))
+            .map(|(name, _)| format!("Intercom: {name}"))
+            .filter(|name| name.len() <= MAX_EMPTIED_NAME_BYTES);
+        tags.then(|| TAGS.to_owned()).into_iter().chain(attributes).take(MAX_EMPTIED).collect()
     }
 
     /// `{"type":"profile","attributes":{…}}`
@@ -158,7 +183,7 @@ impl Mapping<'_> {
         if identity.phone.is_none() {
             properties.text("Intercom_phone_raw", contact.phone.as_deref());
         }
-        properties.list("Intercom_tags", contact.tags.iter().filter_map(|tag| tag_name(tag, self.directory)));
+        properties.list(TAGS, contact.tags.iter().filter_map(|tag| tag_name(tag, self.directory)));
         for (name, value) in &contact.custom_attributes {
             if self.rules.attributes.contact.allows(name) {
                 properties.attribute("Intercom: ", name, &Attribute::from(value));

@@ -20,6 +20,8 @@ pub enum Action {
     SetContactAttribute { contact: String, name: String, value: Value },
     /// A contact gets a tag.
     TagContact { contact: String, tag: String },
+    /// A contact loses a tag.
+    UntagContact { contact: String, tag: String },
     /// One contact becomes another.
     MergeContacts { from: String, into: String },
     /// A contact is archived.

@@ -46,6 +46,11 @@ impl IntercomSandbox {
         self.act(&Action::TagContact { contact: contact.into(), tag: tag.into() })
     }
 
+    /// Takes a tag off a contact.
+    pub fn untag_contact(&self, contact: &str, tag: &str) -> Result {
+        self.act(&Action::UntagContact { contact: contact.into(), tag: tag.into() })
+    }
+
     /// `from` becomes `into`; its id answers 410 (404 before 2.16) from now on.
     pub fn merge_contacts(&self, from: &str, into: &str) -> Result {
         self.act(&Action::MergeContacts { from: from.into(), into: into.into() })

@@ -40,6 +40,7 @@ impl Model {
             | Action::EmailAppearsAt { .. }
             | Action::SetContactAttribute { .. }
             | Action::TagContact { .. }
+            | Action::UntagContact { .. }
             | Action::MergeContacts { .. }
             | Action::ArchiveContact { .. }
             | Action::DeleteContact { .. } => self.on_contact(action, at),
@@ -90,7 +91,12 @@ impl Model {
                 if !self.contacts[index].tags.contains(&tag) {
                     self.contacts[index].tags.push(tag);
                 }
-                Ok(self.about_contact(&[self.updated_topic(index)], index, at))
+                Ok(self.about_tag(index, tag, ["contact.user.tag.created", "contact.lead.tag.created"], at))
+            }
+            Action::UntagContact { contact, tag } => {
+                let (index, tag) = (self.contact_index(contact)?, self.tag_index(tag));
+                self.contacts[index].tags.retain(|there| *there != tag);
+                Ok(self.about_tag(index, tag, ["contact.user.tag.deleted", "contact.lead.tag.deleted"], at))
             }
             Action::MergeContacts { from, into } => self.merge(from, into, at),
             Action::ArchiveContact { contact } => self.lose_contact(contact, "contact.archived", at),
@@ -118,6 +124,18 @@ impl Model {
         Outcome { id, parts: Vec::new(), drafts: topics.iter().map(|topic| draft(topic, item.clone(), at)).collect() }
     }
 
+    /// A tag's coming and going has an object of its own around the contact. `topics`: a user's, a lead's.
+    fn about_tag(&mut self, index: usize, tag: usize, topics: [&'static str; 2], at: i64) -> Outcome {
+        let topic = topics[usize::from(self.contacts[index].spec.role == Role::Lead)];
+        let mut outcome = self.about_contact(&[topic], index, at);
+        let tag = json!({ "type": "tag", "id": render::tag_id(tag), "name": self.tags[tag] });
+        for draft in &mut outcome.drafts {
+            let contact = draft.item.take();
+            draft.item = json!({ "type": "contact_tag", "created_at": at, "tag": tag, "contact": contact });
+        }
+        outcome
+    }
+
     fn merge(&mut self, from: &str, into: &str, at: i64) -> Done {
         let (from, into) = (self.contact_index(from)?, self.contact_index(into)?);
         if self.survivor(into) == from || self.contacts[from].fate != Fate::Live {
@@ -131,7 +149,13 @@ impl Model {
                 survivor.tags.push(tag);
             }
         });
-        Ok(self.about_contact(&["contact.merged"], into, at))
+        let mut outcome = self.about_contact(&["contact.merged"], into, at);
+        // Older captures name the survivor only.
+        if since(self.version, ApiVersion::V2_16) {
+            let merged = json!({ "type": "contact", "id": self.contacts[from].id });
+            outcome.drafts.iter_mut().for_each(|draft| draft.item["merged_from"] = merged.clone());
+        }
+        Ok(outcome)
     }
 
     fn lose_contact(&mut self, id: &str, topic: &'static str, at: i64) -> Done {

@@ -102,7 +102,7 @@ async fn settlement(store: &SqliteStore, message: Claimed, choice: u64) -> Settl
         }
         _ => End::Deferred { until: soon, progress: Progress { attempts: 1, ..message.progress } },
     };
-    Settlement { keys: Vec::new(), id: message.id, receipt: message.receipt, end, events, item: None }
+    Settlement { keys: Vec::new(), id: message.id, receipt: message.receipt, end, events, profiles: 0, item: None }
 }
 
 /// Claims an event; the send itself is left out.

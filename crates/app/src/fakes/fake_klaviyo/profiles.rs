@@ -67,6 +67,10 @@ impl Profiles {
         let body: Value = serde_json::from_slice(&prepared.body()).unwrap_or_default();
         let profile = profile_of(&prepared.identity);
         let change = self.write(&profile, &body["data"].to_string());
+        let unset = body["data"]["meta"]["patch_properties"]["unset"].as_array().cloned().unwrap_or_default();
+        if let Some(Value::Object(properties)) = self.all.get_mut(&profile).and_then(|all| all.get_mut("properties")) {
+            unset.iter().filter_map(Value::as_str).for_each(|name| drop(properties.remove(name)));
+        }
         let attributes = body["data"]["attributes"].as_object().cloned().unwrap_or_default();
         self.imports.push(Import { profile, attributes, change });
         Ok(change)

@@ -90,6 +90,7 @@ impl WorkQueue for MemoryStore {
                 let open = matches!(settlement.end, End::Parked(_) | End::Dead { .. });
                 items::count(&mut state, item, open.then_some(number(settlement.id.as_str())));
             }
+            state.books.profile_updates += if held { settlement.profiles } else { 0 };
             for event in settlement.events {
                 record(&mut state, &settlement.id, event, held);
             }

@@ -376,8 +376,9 @@ fn a_deletion_does_not_hide_a_farewell_that_was_not_told() {
     ]);
 }
 
+/// Found here: two messages of one batch moved a contact to two addresses, by one look at where it was.
 #[test]
-fn story_z() {
+fn a_contact_that_came_back_stays() {
     run_story(&[
         Op::Act(Act::Start { contact: 3, other: None, pause: 0 }),
         Op::Act(Act::Start { contact: 0, other: None, pause: 0 }),

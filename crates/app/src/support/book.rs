@@ -189,6 +189,7 @@ impl<'s, S: SupportStates> SupportBook<'s, S> {
         let mut again = Vec::new();
         let mut new_homes: BTreeMap<ContactId, RecordWrite> = BTreeMap::new();
         let mut ready = Vec::new();
+        let mut moved = BTreeSet::new();
         for mut note in std::mem::take(notes) {
             if !is_stranger(&note, records, noted) {
                 ready.push(note);
@@ -214,8 +215,10 @@ impl<'s, S: SupportStates> SupportBook<'s, S> {
                     again.push(note);
                 }
                 Some((home, version)) => {
-                    // Whether we moved it or somebody else did: the records have changed.
-                    self.move_in(&person, (home.clone(), *version), &note.message, noted).await?;
+                    // Whether we moved it or somebody else did: the records have changed, and what was read of its home is old.
+                    if moved.insert(person.contact.clone()) {
+                        self.move_in(&person, (home.clone(), *version), &note.message, noted).await?;
+                    }
                     again.push(note);
                 }
             }

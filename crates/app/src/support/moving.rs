@@ -26,10 +26,11 @@ impl<S: SupportStates> SupportBook<'_, S> {
     ) -> StoreResult<bool> {
         if home.record != person.record {
             home.move_to(person.record.clone(), person.stamp);
-            let key = home_key(&person.contact);
-            if !self.save(RecordWrite { key, body: home.to_text(), expected: Some(version) }).await? {
-                return Ok(false);
-            }
+        }
+        // Also where nothing is new in it: whoever else is about to move the contact looks again.
+        let write = RecordWrite { key: home_key(&person.contact), body: home.to_text(), expected: Some(version) };
+        if !self.save(write).await? {
+            return Ok(false);
         }
         for old in &home.leaving {
             self.carry_over(person, old, message, noted).await?;

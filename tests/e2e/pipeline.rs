@@ -2,6 +2,7 @@
 
 mod people;
 mod settings;
+mod support;
 
 use std::collections::BTreeSet;
 use std::time::Duration;

@@ -135,6 +135,7 @@ pub fn options(settings: &Settings) -> ConsumerOptions {
         ledger: settings.ledger,
         park_for: settings.parked_for,
         contact_ttl: CONTACT_TTL,
+        support_state: settings.support_state.then_some(settings.support_step),
         ..ConsumerOptions::default()
     }
 }

@@ -51,12 +51,23 @@ impl<S: ConsumerStore, I: Intercom, K: Klaviyo, C: Clock, J: Jitter> Consumer<S,
         Outcome { settlements, finished: 0, paused_until: Some(until) }
     }
 
-    pub(super) fn outcome(&self, claimed: &[Claimed], plans: Vec<MessagePlan>, works: Vec<Work<'_>>) -> Outcome {
+    /// `waits`: messages that do not end yet, whatever became of their events.
+    pub(super) fn outcome(
+        &self,
+        claimed: &[Claimed],
+        plans: Vec<MessagePlan>,
+        works: Vec<Work<'_>>,
+        waits: &[(usize, Waiting)],
+    ) -> Outcome {
         let now = self.deps.clock.now();
         let mut tallies: Vec<Tally> =
             plans.iter().map(|plan| Tally { fates: plan.fixed.clone(), ..Tally::default() }).collect();
         for work in works {
             self.tally(&mut tallies[work.message], work, now);
+        }
+        for (message, wait) in waits {
+            tallies[*message].waits.push(*wait);
+            tallies[*message].fates.push(EventFate::Waits);
         }
         let mut finished = 0;
         let mut vendor_waits = Vec::new();

@@ -141,6 +141,7 @@ impl Pipeline {
         let options = HistoryOptions {
             days: self.settings.history_days,
             reconcile_interval: self.settings.reconcile_interval,
+            support_state: self.settings.support_state.then_some(Duration::ZERO),
             ..HistoryOptions::default()
         };
         let rules = Arc::new(self.settings.rules.clone());

@@ -158,7 +158,7 @@ fn a_late_report_does_not_open_what_was_closed_and_forgotten() {
 }
 
 fn with_thread(thread: &str, at: i64, open: bool) -> Fact {
-    let version = Version { deleted: false, ticket: false, at, parts: 0, closed: !open, left: false };
+    let version = Version { deleted: false, ticket: false, at, parts: 0, closed: !open, left: false, company: 0 };
     Fact {
         contact: ContactId::new("ann"),
         thread: thread.to_owned(),
@@ -247,7 +247,7 @@ fn any_fact() -> impl Strategy<Value = Fact> {
         thread: format!("c-{thread}"),
         contacts: Vec::new(),
         said: stand.map(|(ticket, closed, at, parts)| Said {
-            version: Version { deleted: false, ticket, at: NOW + at, parts, closed, left: false },
+            version: Version { deleted: false, ticket, at: NOW + at, parts, closed, left: false, company: 0 },
             unmoved_since: Some(NOW),
         }),
         wrote_at: wrote.map(|at| NOW + at),

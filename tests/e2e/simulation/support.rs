@@ -5,6 +5,7 @@
 #[path = "support/truth.rs"]
 mod truth;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -175,9 +176,6 @@ impl<B: Backend> World<B> {
         self.clock.advance(Duration::from_secs(400));
         self.drain();
         let profiles = self.klaviyo.profiles();
-        for import in self.klaviyo.imports() {
-            eprintln!("IMPORT {} {:?}", import.profile, import.attributes.get("properties"));
-        }
         for (address, attributes) in &profiles {
             let Some(said) =
                 attributes.get("properties").filter(|all| all.get("Intercom_open_conversations").is_some())
@@ -186,7 +184,9 @@ impl<B: Backend> World<B> {
             };
             self.truth.check(address, said, self.step.is_zero());
         }
-        for address in self.truth.addresses_with_something_open() {
+        // Who was never sent an event waits for the first one: an import would make a profile.
+        let sent: BTreeSet<String> = self.klaviyo.stored().into_iter().map(|event| event.profile).collect();
+        for address in self.truth.addresses_with_something_open().filter(|address| sent.contains(address)) {
             let said = profiles.get(&address).and_then(|attributes| attributes.get("properties"));
             let said = said.and_then(|all| all.get("Intercom_open_conversations"));
             assert!(said.is_some(), "{address} has something open, and Klaviyo does not know: {profiles:?}");
@@ -261,6 +261,7 @@ proptest! {
     }
 }
 
+/// A named story, in every world.
 fn run_story(ops: &[Op]) {
     tell::<InMemory>(ops, 0);
     tell::<InMemory>(ops, 3_600);
@@ -268,8 +269,9 @@ fn run_story(ops: &[Op]) {
     tell::<OnAws<true>>(ops, 0);
 }
 
+/// Found here: what is closed was taken for known, so that nobody kept whose it is when it opened, and its deletion found nobody.
 #[test]
-fn story_a() {
+fn a_conversation_that_was_closed_first_is_found_when_it_is_deleted() {
     run_story(&[
         Op::Act(Act::Start { contact: 2, other: None, pause: 0 }),
         Op::Act(Act::Close { which: 0, pause: 0 }),
@@ -279,18 +281,10 @@ fn story_a() {
     ]);
 }
 
+/// Found here: nobody tells who was merged, so the old address kept the ticket. The ticket's next report gives the old one away,
+/// also when an older one that still names it is in the same batch.
 #[test]
-fn story_b() {
-    run_story(&[
-        Op::Act(Act::Start { contact: 0, other: None, pause: 0 }),
-        Op::Act(Act::Start { contact: 1, other: Some(0), pause: 0 }),
-        Op::ArrivesAtOnce,
-        Op::Act(Act::ChangeAddress { contact: 1, address: 1 }),
-    ]);
-}
-
-#[test]
-fn story_c() {
+fn a_ticket_leaves_the_address_of_a_contact_that_was_merged() {
     run_story(&[
         Op::Act(Act::Ticket { contact: 0 }),
         Op::ArrivesAtOnce,
@@ -301,8 +295,9 @@ fn story_c() {
     ]);
 }
 
+/// Found here: one contact of a conversation had to move first, and was taken for the only one who takes part.
 #[test]
-fn story_d() {
+fn two_contacts_of_one_conversation_of_whom_one_has_to_move() {
     run_story(&[
         Op::Act(Act::ChangeAddress { contact: 1, address: 1 }),
         Op::Act(Act::Start { contact: 0, other: None, pause: 0 }),
@@ -312,5 +307,88 @@ fn story_d() {
         Op::ArrivesAtOnce,
         Op::Act(Act::LoseAddress { contact: 0 }),
         Op::Act(Act::Start { contact: 0, other: None, pause: 0 }),
+    ]);
+}
+
+/// Found here: everybody left an address, which was told, and then nobody told it of the next one.
+#[test]
+fn an_address_that_was_left_is_told_of_whoever_comes() {
+    run_story(&[
+        Op::Act(Act::ChangeAddress { contact: 3, address: 1 }),
+        Op::Act(Act::ChangeAddress { contact: 1, address: 1 }),
+        Op::Act(Act::Start { contact: 3, other: None, pause: 0 }),
+        Op::ArrivesAtOnce,
+        Op::Step,
+        Op::Act(Act::ChangeAddress { contact: 3, address: 2 }),
+        Op::ArrivesAtOnce,
+        Op::Step,
+        Op::Act(Act::Start { contact: 2, other: Some(1), pause: 0 }),
+    ]);
+}
+
+/// Found here: the report that somebody had left was itself asked who takes part.
+#[test]
+fn a_merged_contact_s_old_report_does_not_speak_for_the_survivor() {
+    run_story(&[
+        Op::Act(Act::Start { contact: 2, other: None, pause: 0 }),
+        Op::Act(Act::Start { contact: 0, other: None, pause: 0 }),
+        Op::Act(Act::Merge { from: 2, into: 0 }),
+        Op::Arrives(1),
+        Op::Step,
+        Op::Act(Act::ChangeAddress { contact: 0, address: 1 }),
+        Op::Act(Act::Start { contact: 0, other: None, pause: 0 }),
+    ]);
+}
+
+/// Found here: the event arrived and its answer was lost, so the profile was taken for one that was never told.
+#[test]
+fn a_profile_is_taken_for_told_before_the_first_event_takes_it_along() {
+    run_story(&[
+        Op::LoseRequest,
+        Op::Step,
+        Op::LoseStoreAnswer,
+        Op::Act(Act::Ticket { contact: 3 }),
+        Op::Arrives(0),
+        Op::Step,
+        Op::Arrives(0),
+        Op::Step,
+        Op::Act(Act::LoseAddress { contact: 3 }),
+        Op::LoseResponse,
+        Op::Step,
+        Op::Arrives(5),
+    ]);
+}
+
+/// Found here: the deletion came between the farewell of a merged contact and the next try to tell its address.
+#[test]
+fn a_deletion_does_not_hide_a_farewell_that_was_not_told() {
+    run_story(&[
+        Op::Act(Act::Start { contact: 3, other: None, pause: 0 }),
+        Op::Arrives(0),
+        Op::Step,
+        Op::Throttle,
+        Op::Act(Act::Merge { from: 3, into: 1 }),
+        Op::ArrivesAtOnce,
+        Op::ArrivesAtOnce,
+        Op::Act(Act::Delete { which: 0 }),
+        Op::TwoSteps(0),
+        Op::Arrives(3),
+    ]);
+}
+
+#[test]
+fn story_z() {
+    run_story(&[
+        Op::Act(Act::Start { contact: 3, other: None, pause: 0 }),
+        Op::Act(Act::Start { contact: 0, other: None, pause: 0 }),
+        Op::Throttle,
+        Op::Arrives(12),
+        Op::Step,
+        Op::Act(Act::ChangeAddress { contact: 3, address: 1 }),
+        Op::ArrivesAtOnce,
+        Op::Step,
+        Op::Step,
+        Op::Act(Act::ChangeAddress { contact: 3, address: 0 }),
+        Op::Step,
     ]);
 }

@@ -46,7 +46,7 @@ impl<S: ConsumerStore, I: Intercom, K: Klaviyo, C: Clock, J: Jitter> Consumer<S,
             return HashMap::new();
         }
         // A batch is of one lane.
-        let of_the_past = works.iter().all(|work| work.origin == Origin::History);
+        let of_the_past = !works.is_empty() && works.iter().all(|work| work.origin == Origin::History);
         let people = self.people(wanted, of_the_past, deadline).await;
         let directory = self.names_for_filters().await;
         for work in works.iter_mut().filter(|work| matches!(work.state, State::Open)) {

@@ -22,7 +22,7 @@ use super::people;
 use super::reading::MessagePlan;
 use super::sending::wait_and_cause;
 use crate::ports::{CallError, Claimed, Clock, ConsumerStore, Intercom, Jitter, Klaviyo, StoreResult};
-use crate::support::{About, Arrival, Carried, Note, Noted, Person, SupportBook};
+use crate::support::{About, Arrival, Carried, Leaver, Note, Noted, Person, SupportBook};
 
 /// How often a profile is told again because its record changed meanwhile, before its message waits.
 const ROUNDS: usize = 3;
@@ -33,6 +33,7 @@ pub(super) struct Support {
     /// By key of the record.
     tellings: BTreeMap<String, Telling>,
     arrivals: Vec<Arrival>,
+    seen_off: Vec<Leaver>,
     /// Messages that do not end yet.
     pub(super) waits: Vec<(usize, Waiting)>,
     /// How many profiles were written for each message.
@@ -43,8 +44,8 @@ pub(super) struct Support {
 struct Telling {
     identity: Identity,
     summary: Summary,
-    /// The message that does not end before Klaviyo knows; none where an event may take it along or not.
-    teller: Option<usize>,
+    /// The message that does not end before Klaviyo knows.
+    teller: usize,
     is_told: bool,
 }
 
@@ -150,10 +151,17 @@ impl<S: ConsumerStore, I: Intercom, K: Klaviyo, C: Clock, J: Jitter> Consumer<S,
             let teller = record.teller.as_ref().and_then(|teller| place.get(teller).copied());
             support.tell(key, record, teller);
         }
+        for leaver in support.seen_off.clone() {
+            // Whoever sees somebody off tells their profile, also where another message began it.
+            let teller = place.get(&leaver.message).copied();
+            for (key, record) in book.records_of(&leaver.fact.contact).await? {
+                support.tell(&key, &record, teller);
+            }
+        }
         for arrival in &noted.arrivals {
             let teller = place.get(&arrival.message).copied();
             for (key, record) in book.look(&arrival.from).await? {
-                support.tell(&key, &record, teller.filter(|_| !record.untold));
+                support.tell(&key, &record, teller);
             }
         }
         support.arrivals = noted.arrivals;
@@ -192,6 +200,7 @@ impl<S: ConsumerStore, I: Intercom, K: Klaviyo, C: Clock, J: Jitter> Consumer<S,
                 Some(people::Person::Unknown) | None => Person::as_remembered(&contact),
             };
             book.see_off(&leaver.fact);
+            support.seen_off.push(leaver.clone());
             notes.push(Note { person, message: leaver.message, about: About::Left(leaver.fact) });
         }
         let seen_off = book.note(notes, &Carried::new()).await?;
@@ -253,17 +262,15 @@ impl<S: ConsumerStore, I: Intercom, K: Klaviyo, C: Clock, J: Jitter> Consumer<S,
                     // It may be true: the message comes again and looks.
                     tracing::warn!(%error, "support state could not be looked at after it was sent; trying again");
                     let waiting = Waiting { until: self.in_a_moment(), cause: WaitCause::Vendor };
-                    support.waits.extend(support.tellings.values().filter_map(|one| Some((one.teller?, waiting))));
+                    support.waits.extend(support.tellings.values().map(|one| (one.teller, waiting)));
                     return;
                 }
             }
         }
         for telling in support.tellings.values().filter(|telling| !telling.is_told) {
-            if let Some(teller) = telling.teller {
-                support.waits.push((teller, Waiting { until: self.in_a_moment(), cause: WaitCause::Vendor }));
-            }
+            support.waits.push((telling.teller, Waiting { until: self.in_a_moment(), cause: WaitCause::Vendor }));
         }
-        self.put_marks_away(&book, support).await;
+        self.put_marks_away(&book, support, claimed).await;
     }
 
     async fn import(&self, support: &mut Support, claimed: &[Claimed], deadline: Timestamp) {
@@ -272,7 +279,7 @@ impl<S: ConsumerStore, I: Intercom, K: Klaviyo, C: Clock, J: Jitter> Consumer<S,
             .tellings
             .iter()
             .filter(|(_, telling)| !telling.is_told)
-            .filter_map(|(key, telling)| Some((key.clone(), telling.teller.filter(|teller| !waits(*teller))?)))
+            .filter_map(|(key, telling)| (!waits(telling.teller)).then(|| (key.clone(), telling.teller)))
             .collect();
         let tellings = &support.tellings;
         let answers: Vec<_> = stream::iter(wanted)
@@ -309,12 +316,8 @@ impl<S: ConsumerStore, I: Intercom, K: Klaviyo, C: Clock, J: Jitter> Consumer<S,
 
     /// Whether what was told is what the records say. What is not is to be told again.
     async fn is_still_true(&self, book: &SupportBook<'_, S>, support: &mut Support) -> StoreResult<bool> {
-        let told: Vec<String> = support
-            .tellings
-            .iter()
-            .filter(|(_, one)| one.is_told && one.teller.is_some())
-            .map(|(key, _)| key.clone())
-            .collect();
+        let told: Vec<String> =
+            support.tellings.iter().filter(|(_, one)| one.is_told).map(|(key, _)| key.clone()).collect();
         let mut is_true = true;
         for (key, record) in book.look(&told).await? {
             let Some(telling) = support.tellings.get_mut(&key) else { continue };
@@ -328,14 +331,18 @@ impl<S: ConsumerStore, I: Intercom, K: Klaviyo, C: Clock, J: Jitter> Consumer<S,
         Ok(is_true)
     }
 
-    async fn put_marks_away(&self, book: &SupportBook<'_, S>, support: &Support) {
+    async fn put_marks_away(&self, book: &SupportBook<'_, S>, support: &Support, claimed: &[Claimed]) {
         let put_away = async {
-            for (key, _) in support.tellings.iter().filter(|(_, one)| one.is_told && one.teller.is_none()) {
-                book.mark_told(key).await?;
+            let waits = |message: &MessageId| {
+                let is_its = |(index, _): &(usize, Waiting)| claimed[*index].id == *message;
+                support.waits.iter().any(is_its)
+            };
+            for leaver in support.seen_off.iter().filter(|leaver| !waits(&leaver.message)) {
+                book.finish_farewell(&leaver.fact).await?;
             }
             for arrival in &support.arrivals {
                 let mut keys = arrival.from.iter().chain([&arrival.record]);
-                if keys.all(|key| support.tellings.get(key).is_none_or(|one| one.is_told || one.teller.is_none())) {
+                if keys.all(|key| support.tellings.get(key).is_none_or(|one| one.is_told)) {
                     book.finish_move(arrival).await?;
                 }
             }
@@ -349,9 +356,7 @@ impl<S: ConsumerStore, I: Intercom, K: Klaviyo, C: Clock, J: Jitter> Consumer<S,
 
 impl Support {
     fn tell(&mut self, key: &str, record: &Record, teller: Option<usize>) {
-        if !record.identity.is_known() || (teller.is_none() && !record.untold) {
-            return;
-        }
+        let Some(teller) = teller.filter(|_| record.identity.is_known() && !record.untold) else { return };
         let telling = Telling { identity: record.identity.clone(), summary: record.summary(), teller, is_told: false };
         self.tellings.insert(key.to_owned(), telling);
     }

@@ -92,11 +92,8 @@ impl<'s, S: SupportStates> SupportBook<'s, S> {
         let mut again = self.settle_strangers(&mut notes, &mut records, noted).await?;
         let known = self.remember_threads(&notes, &records).await?;
         for note in &mut notes {
-            if let About::Fact(fact) = &mut note.about
-                && known.deleted.contains(&fact.thread)
-                && let Some(said) = &mut fact.said
-            {
-                said.version.deleted = true;
+            if let About::Fact(fact) = &mut note.about {
+                known.correct(fact);
             }
         }
         if !known.leavers.is_empty() {
@@ -114,14 +111,24 @@ impl<'s, S: SupportStates> SupportBook<'s, S> {
         for (key, notes) in by_record(notes) {
             let before = records.remove(&key).unwrap_or_default();
             let mut after = before.record.clone();
-            let effect = self.take(&mut after, &notes);
+            let mut effect = self.take(&mut after, &notes);
+            for note in &notes {
+                if let About::Fact(fact) = &note.about
+                    && known.pending.contains(&fact.thread)
+                {
+                    effect.may_hide |= after.set_pending(&fact.contact, &fact.thread, true);
+                }
+            }
             let is_new = before.version.is_none();
+            let takes_along = carried.contains(&key);
             let is_worth = after != before.record && (is_new || before.record.is_worth(&after, effect, self.step));
-            if !is_worth {
+            // Klaviyo is about to learn of it: if only the answer is lost, it must not look as if it never had.
+            let becomes_told = takes_along && before.record.untold;
+            if !is_worth && !becomes_told {
                 noted.records.insert(key, before.record);
                 continue;
             }
-            assign_teller(&before, &mut after, &notes, carried.contains(&key));
+            assign_teller(&before, &mut after, &notes, takes_along);
             writes.push(before.write(&key, &after));
             written.push((key, after, notes));
         }
@@ -229,6 +236,13 @@ impl<'s, S: SupportStates> SupportBook<'s, S> {
         Ok(records.into_iter().map(|(key, kept)| (key, kept.record)).collect())
     }
 
+    /// The record that a contact is in, if any.
+    pub(crate) async fn records_of(&self, contact: &ContactId) -> StoreResult<Vec<(String, Record)>> {
+        let homes = self.homes(std::slice::from_ref(contact)).await?;
+        let keys: Vec<String> = homes.into_values().map(|(home, _)| home.record).collect();
+        self.look(&keys).await
+    }
+
     /// Those of the contacts that are in some record.
     pub(crate) async fn remembered(&self, contacts: &[ContactId]) -> StoreResult<Vec<ContactId>> {
         Ok(self.homes(contacts).await?.into_keys().collect())
@@ -297,7 +311,7 @@ fn assign_teller(before: &Kept, after: &mut Record, notes: &[Note], carried: boo
     if quiet && !carried {
         after.untold = true;
         after.teller = None;
-    } else if before.record.summary() != after.summary() || before.version.is_none() {
+    } else if quiet || before.record.summary() != after.summary() {
         after.teller = notes.last().map(|note| note.message.clone());
         after.untold = false;
     }

@@ -99,18 +99,15 @@ impl<S: SupportStates> SupportBook<'_, S> {
         Ok(())
     }
 
-    /// Klaviyo was told what this record says: no event has to take it along any more.
-    pub(crate) async fn mark_told(&self, key: &str) -> StoreResult<()> {
-        self.change(key, |record| std::mem::take(&mut record.untold)).await
-    }
-
     /// A record without members keeps nobody's address.
     async fn empty_out(&self, key: &str) -> StoreResult<()> {
         let forget = |record: &mut Record| {
             let idle = record.members.is_empty() && record.identity.is_known();
             if idle {
+                // Whether the profile was ever told stays: it may be told again.
+                let untold = record.untold;
                 *record = Record::default();
-                record.untold = true;
+                record.untold = untold;
             }
             idle
         };
@@ -118,7 +115,7 @@ impl<S: SupportStates> SupportBook<'_, S> {
     }
 
     /// Changes a record that is there, if there is something to change.
-    async fn change(&self, key: &str, change: impl Fn(&mut Record) -> bool) -> StoreResult<()> {
+    pub(super) async fn change(&self, key: &str, change: impl Fn(&mut Record) -> bool) -> StoreResult<()> {
         for _ in 0..TRIES {
             let mut records = self.records(std::iter::once(key.to_owned()), Look::Exact).await?;
             let Some(kept) = records.remove(key) else { return Ok(()) };

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::stand::Version;
+use super::stand::{Version, company};
 use crate::history::StreamName;
 use crate::ids::ContactId;
 use crate::intercom::{Author, Item, Notification, Part};
@@ -115,6 +115,7 @@ fn conversation(item: &Item<'_>, seen: i64) -> Facts {
             parts: statistics.and_then(|one| one.count_conversation_parts.count()).unwrap_or(0),
             closed: is_ticket || !open,
             left: false,
+            company: 0,
         },
         unmoved_since: statistics
             .filter(|_| !is_ticket)
@@ -147,6 +148,7 @@ fn ticket(rules: &Rules, item: &Item<'_>, seen: i64) -> Facts {
             parts: ticket.ticket_parts.total_count.unwrap_or(parts.len() as u64),
             closed: !open,
             left: false,
+            company: 0,
         },
         unmoved_since: ticket.state_parts().last().and_then(|part| part.created_at.0).map(|at| at.as_second()),
     });
@@ -239,6 +241,8 @@ impl People {
             seen,
         });
         let former = former.filter(|fact| fact.said.is_some()).collect();
+        let company = company(self.there.keys().map(ContactId::as_str));
+        let said = said.map(|said| Said { version: Version { company, ..said.version }, ..said });
         // A clock that is wrong by a day or more says nothing about when somebody wrote.
         let latest = seen.saturating_add(24 * 3600);
         let facts = self.there.into_iter().map(|(contact, (wrote_at, rated))| Fact {

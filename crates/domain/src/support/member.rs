@@ -31,7 +31,7 @@ impl Member {
     pub(super) fn take(&mut self, fact: &Fact, now: i64) -> Effect {
         let mut effect = Effect::default();
         if let Some(said) = fact.said {
-            let reported = Stand { version: said.version, seen: fact.seen };
+            let reported = Stand { version: said.version, seen: fact.seen, pending: false };
             match self.threads.get_mut(&fact.thread) {
                 Some(known) => {
                     let newer = said.version > known.version;
@@ -65,8 +65,9 @@ impl Member {
 
     /// The thread is deleted.
     pub(super) fn delete(&mut self, thread: &str, now: i64) {
-        let version = Version { deleted: true, ticket: false, at: now, parts: 0, closed: true, left: false };
-        let gone = Stand { version, seen: now };
+        let version =
+            Version { deleted: true, ticket: false, at: now, parts: 0, closed: true, left: false, company: 0 };
+        let gone = Stand { version, seen: now, pending: false };
         self.threads.entry(thread.to_owned()).and_modify(|known| *known = known.join(gone)).or_insert(gone);
     }
 }

@@ -77,6 +77,12 @@ impl Record {
         self.members.entry(contact.clone()).or_default().delete(thread, now);
     }
 
+    /// Notes of a contact's thread whether it is still to be done that somebody loses it. `false`: nothing changed.
+    pub fn set_pending(&mut self, contact: &ContactId, thread: &str, pending: bool) -> bool {
+        let stand = self.members.get_mut(contact).and_then(|member| member.threads.get_mut(thread));
+        stand.is_some_and(|stand| std::mem::replace(&mut stand.pending, pending) != pending)
+    }
+
     /// What the profile is to say.
     pub fn summary(&self) -> Summary {
         Summary::of(self.members.values())

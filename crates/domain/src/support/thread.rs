@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::record::RecordError;
+use super::stand::Version;
 use crate::ids::ContactId;
 
 const VERSION: u32 = 1;
@@ -12,18 +13,27 @@ const VERSION: u32 = 1;
 pub struct Thread {
     #[serde(rename = "v")]
     version: u32,
-    /// Who took part when it was opened.
+    /// Who took part in it, said the newest report that opened it for somebody; with them those who have left since, until they
+    /// are seen off.
     #[serde(default)]
     pub contacts: Vec<ContactId>,
+    /// That report's version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub as_of: Option<Version>,
     /// When we learned of its deletion, in Unix seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deleted: Option<i64>,
 }
 
 impl Thread {
-    /// Of these contacts.
-    pub fn of(contacts: Vec<ContactId>) -> Self {
-        Self { version: VERSION, contacts, deleted: None }
+    /// Of these contacts, says a report of that version; of one that is deleted nobody knows.
+    pub fn of(contacts: Vec<ContactId>, as_of: Option<Version>) -> Self {
+        Self { version: VERSION, contacts, as_of, deleted: None }
+    }
+
+    /// Whether a report of that version is older than what is known and a contact is not among those who take part by now.
+    pub fn has_left(&self, contact: &ContactId, reported: Version) -> bool {
+        self.as_of.is_some_and(|as_of| reported < as_of) && !self.contacts.contains(contact)
     }
 
     /// Reads [`Thread::to_text`].

@@ -323,18 +323,8 @@ impl Truth {
         open.count() as u64
     }
 
-    pub(super) fn addresses_with_something_open(&self) -> Vec<String> {
-        // Who only came to an address, with what others opened for them, may wait there for their own first event.
-        let started = |wanted: &str| {
-            let theirs: Vec<usize> = self.of_address(wanted).collect();
-            self.threads.iter().any(|thread| {
-                !thread.is_deleted
-                    && thread.state != "closed"
-                    && theirs.contains(&thread.starter)
-                    && theirs.contains(&thread.contacts[0])
-            })
-        };
-        (0..ADDRESSES).map(address).filter(|wanted| started(wanted)).collect()
+    pub(super) fn addresses_with_something_open(&self) -> impl Iterator<Item = String> {
+        (0..ADDRESSES).map(address).filter(|wanted| self.open(wanted, false) + self.open(wanted, true) > 0)
     }
 
     /// What a profile says is what is true. The last message is exact, or at most a step behind.

@@ -90,6 +90,7 @@ impl<S: ConsumerStore, I: Intercom, K: Klaviyo, C: Clock, J: Jitter> Consumer<S,
         let planning = reading::Planning { ours: &ours, rules: &self.rules, now: self.deps.clock.now() };
         let (plans, mut works) = planning.plan(&calls);
         self.note_contact_changes(&plans).await;
+        self.note_topics(&plans).await;
         drop_doubles_within_messages(&mut works);
         let others = self.people_of_facts(&plans).await;
         let people = self.find_people(claimed, &mut works, others, deadline).await;
@@ -106,6 +107,12 @@ impl<S: ConsumerStore, I: Intercom, K: Klaviyo, C: Clock, J: Jitter> Consumer<S,
         let mut updates = self.update_profiles(claimed, &plans, deadline).await;
         updates.absorb(support.waits, support.written);
         self.outcome(claimed, plans, works, &updates)
+    }
+
+    /// For whoever connects and wants to see what has arrived.
+    async fn note_topics(&self, plans: &[MessagePlan]) {
+        let live = plans.iter().filter(|plan| plan.counted.is_none()).map(|plan| plan.topic.as_str());
+        self.topics.note(&self.deps.store, live, self.deps.clock.now().as_second()).await;
     }
 
     /// Contacts that changed are asked for afresh, and those that can be identified now release what waited for them.

@@ -254,7 +254,7 @@ impl<S: ConsumerStore, I: Intercom, K: Klaviyo, C: Clock, J: Jitter> Consumer<S,
             }
         }
         for _ in 0..ROUNDS {
-            self.import(support, claimed, deadline).await;
+            self.import_tellings(support, claimed, deadline).await;
             match self.is_still_true(&book, support).await {
                 Ok(true) => break,
                 Ok(false) => {}
@@ -273,13 +273,14 @@ impl<S: ConsumerStore, I: Intercom, K: Klaviyo, C: Clock, J: Jitter> Consumer<S,
         self.put_marks_away(&book, support, claimed).await;
     }
 
-    async fn import(&self, support: &mut Support, claimed: &[Claimed], deadline: Timestamp) {
+    async fn import_tellings(&self, support: &mut Support, claimed: &[Claimed], deadline: Timestamp) {
         let waits = |index: usize| support.waits.iter().any(|(waiting, _)| *waiting == index);
         let wanted: Vec<(String, usize)> = support
             .tellings
             .iter()
             .filter(|(_, telling)| !telling.is_told)
-            .filter_map(|(key, telling)| (!waits(telling.teller)).then(|| (key.clone(), telling.teller)))
+            .filter(|(_, telling)| !waits(telling.teller))
+            .map(|(key, telling)| (key.clone(), telling.teller))
             .collect();
         let tellings = &support.tellings;
         let answers: Vec<_> = stream::iter(wanted)

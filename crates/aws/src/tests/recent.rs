@@ -51,8 +51,8 @@ async fn ready(store: &TestStore, message: &Claimed, numbers: std::ops::Range<us
     };
     store.claim_events(numbers.clone().map(claim).collect()).await.expect("claimed");
     Settlement {
-        profiles: 0,
         item: None,
+        profiles: 0,
         keys: Vec::new(),
         id: message.id.clone(),
         receipt: message.receipt.clone(),

@@ -8,6 +8,7 @@
 mod batch;
 mod names;
 pub(crate) mod people;
+mod profiles;
 mod reading;
 mod sending;
 mod settling;

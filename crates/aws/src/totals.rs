@@ -226,9 +226,6 @@ pub(crate) enum Standing {
     Open,
 }
 
-/// Counter of profiles that were written without an event.
-pub(crate) const PROFILES: &str = "profiles";
-
 /// Names of counters: those that are added up over all writers.
 pub(crate) fn is_count(name: &str) -> bool {
     matches!(name, "delivered" | "parked" | "dead" | PROFILES) || name.starts_with("s:") || name.starts_with("m:")

@@ -104,7 +104,9 @@ impl<S: ConsumerStore, I: Intercom, K: Klaviyo, C: Clock, J: Jitter> Consumer<S,
         };
         self.send(&Sending { lane, ours: &ours, claimed, deadline }, &mut works).await;
         self.tell_support(&mut support, claimed, &works, deadline).await;
-        self.outcome(claimed, plans, works, &support.waits)
+        let mut updates = self.update_profiles(claimed, &plans, deadline).await;
+        updates.absorb(support.waits, support.written);
+        self.outcome(claimed, plans, works, &updates)
     }
 
     /// For whoever connects and wants to see what has arrived.

@@ -36,6 +36,8 @@ pub(super) struct Support {
     seen_off: Vec<Leaver>,
     /// Messages that do not end yet.
     pub(super) waits: Vec<(usize, Waiting)>,
+    /// How many profiles were written for each message.
+    pub(super) written: BTreeMap<usize, u64>,
 }
 
 #[derive(Debug)]
@@ -227,7 +229,7 @@ impl<S: ConsumerStore, I: Intercom, K: Klaviyo, C: Clock, J: Jitter> Consumer<S,
     }
 
     /// Until when a message waits because of a failed call; `None`: it was tried often enough.
-    fn wait_for(&self, error: &CallError, attempts: u16) -> Option<Waiting> {
+    pub(super) fn wait_for(&self, error: &CallError, attempts: u16) -> Option<Waiting> {
         let (until, cause) = wait_and_cause(error);
         if cause != WaitCause::Attempt {
             return Some(Waiting { until, cause });
@@ -252,7 +254,7 @@ impl<S: ConsumerStore, I: Intercom, K: Klaviyo, C: Clock, J: Jitter> Consumer<S,
             }
         }
         for _ in 0..ROUNDS {
-            self.import(support, claimed, deadline).await;
+            self.import_tellings(support, claimed, deadline).await;
             match self.is_still_true(&book, support).await {
                 Ok(true) => break,
                 Ok(false) => {}
@@ -271,13 +273,14 @@ impl<S: ConsumerStore, I: Intercom, K: Klaviyo, C: Clock, J: Jitter> Consumer<S,
         self.put_marks_away(&book, support, claimed).await;
     }
 
-    async fn import(&self, support: &mut Support, claimed: &[Claimed], deadline: Timestamp) {
+    async fn import_tellings(&self, support: &mut Support, claimed: &[Claimed], deadline: Timestamp) {
         let waits = |index: usize| support.waits.iter().any(|(waiting, _)| *waiting == index);
         let wanted: Vec<(String, usize)> = support
             .tellings
             .iter()
             .filter(|(_, telling)| !telling.is_told)
-            .filter_map(|(key, telling)| (!waits(telling.teller)).then(|| (key.clone(), telling.teller)))
+            .filter(|(_, telling)| !waits(telling.teller))
+            .map(|(key, telling)| (key.clone(), telling.teller))
             .collect();
         let tellings = &support.tellings;
         let answers: Vec<_> = stream::iter(wanted)
@@ -285,24 +288,25 @@ impl<S: ConsumerStore, I: Intercom, K: Klaviyo, C: Clock, J: Jitter> Consumer<S,
                 let telling = &tellings[&key];
                 if self.is_late(deadline) {
                     let now = Waiting { until: self.deps.clock.now(), cause: WaitCause::Vendor };
-                    return (key, teller, Some(now));
+                    return (key, teller, Some(now), 0);
                 }
                 let profile = properties_only(&telling.identity, |properties| telling.summary.write(properties));
-                let wait = match self.deps.klaviyo.import_profile(&profile).await {
-                    Ok(_) => None,
+                let (wait, written) = match self.deps.klaviyo.import_profile(&profile).await {
+                    Ok(_) => (None, 1),
                     Err(CallError::Refused { status, errors, .. }) => {
                         let reason = refusal("Klaviyo", status, &errors, &profile.texts());
                         tracing::warn!(message = %claimed[teller].id, reason, "a profile's support state is left out");
-                        None
+                        (None, 0)
                     }
-                    Err(error) => self.wait_for(&error, claimed[teller].progress.attempts),
+                    Err(error) => (self.wait_for(&error, claimed[teller].progress.attempts), 0),
                 };
-                (key, teller, wait)
+                (key, teller, wait, written)
             })
             .buffer_unordered(self.options.concurrency)
             .collect()
             .await;
-        for (key, teller, wait) in answers {
+        for (key, teller, wait, written) in answers {
+            *support.written.entry(teller).or_default() += written;
             match (wait, support.tellings.get_mut(&key)) {
                 (Some(wait), _) => support.waits.push((teller, wait)),
                 (None, Some(telling)) => telling.is_told = true,

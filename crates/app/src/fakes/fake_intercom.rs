@@ -189,6 +189,12 @@ impl State {
     }
 }
 
+/// As Intercom's filters of the two searches see it.
+fn is_open(item: &FoundItem) -> bool {
+    let item: serde_json::Value = serde_json::from_slice(&item.json).unwrap_or_default();
+    matches!(item["state"].as_str(), Some("open" | "snoozed")) || item["open"] == true
+}
+
 impl ContactSearch for FakeIntercom {
     async fn contacts_by_email(&self, email: &str) -> Result<Vec<Contact>, CallError> {
         yield_once().await;
@@ -203,12 +209,6 @@ impl ContactSearch for FakeIntercom {
         });
         Ok(known.filter(has).collect())
     }
-}
-
-/// As Intercom's filters of the two searches see it.
-fn is_open(item: &FoundItem) -> bool {
-    let item: serde_json::Value = serde_json::from_slice(&item.json).unwrap_or_default();
-    matches!(item["state"].as_str(), Some("open" | "snoozed")) || item["open"] == true
 }
 
 impl IntercomSearch for FakeIntercom {

@@ -216,6 +216,13 @@ pub const KEYS: &[Key] = &[
         put(&mut s.rules.profile.properties, v.as_bool())
     }),
     key(
+        "profile.updates",
+        SWITCH,
+        ON,
+        "Write the profile again when a contact changes whose events were sent before; needs support_state.",
+        |s, v| put(&mut s.rules.profile.updates, v.as_bool()),
+    ),
+    key(
         "profile.external_id",
         SWITCH,
         OFF,

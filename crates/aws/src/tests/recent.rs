@@ -51,7 +51,6 @@ async fn ready(store: &TestStore, message: &Claimed, numbers: std::ops::Range<us
     };
     store.claim_events(numbers.clone().map(claim).collect()).await.expect("claimed");
     Settlement {
-        profiles: 0,
         item: None,
         profiles: 0,
         keys: Vec::new(),

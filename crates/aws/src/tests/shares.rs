@@ -36,7 +36,6 @@ async fn settle(world: &World, store: &TestStore, message: &Claimed, number: usi
         at: app::ports::Clock::now(&world.clock),
     };
     let settlement = Settlement {
-        profiles: 0,
         item: None,
         profiles: 0,
         id: message.id.clone(),
@@ -97,7 +96,6 @@ async fn a_change_that_meets_a_folded_share_is_made_in_another() {
     let world = World::new();
     let message = take(&world, &world.store).await;
     let dead = Settlement {
-        profiles: 0,
         item: None,
         profiles: 0,
         keys: Vec::new(),

@@ -51,7 +51,6 @@ async fn settle(store: &TestStore, message: &Claimed, sent: &[usize]) {
         at: contract::START,
     };
     let settlement = Settlement {
-        profiles: 0,
         item: None,
         profiles: 0,
         id: message.id.clone(),
@@ -118,7 +117,6 @@ async fn two_deliveries_that_send_the_same_event_count_once() {
     };
     settle(&one, &first, &[1]).await;
     let settlement = Settlement {
-        profiles: 0,
         item: None,
         profiles: 0,
         id: second.id.clone(),

@@ -30,11 +30,12 @@ export function recipes() {
   async function ask(recipe) {
     fill(said);
     try {
-      const { requests } = await get(`/api/recipes/${encodeURIComponent(recipe.name)}`);
+      const { requests } = recipe;
       const preview = requests.map((one) => el("details", null, el("summary", null, `${one.method} ${one.path}`),
         el("pre", { tabindex: 0, "aria-label": `Body of ${one.path}` }, JSON.stringify(one.body, null, 2))));
       const sentences = [`Klaviyo gets ${requests.length === 1 ? "this request" : "these requests"}. What is there under this name stays as it is.`, ...preview];
       if (!(await confirm(`Make “${recipe.title}”?`, sentences, "Make it"))) return;
+      fill(said, el("p", { class: "soft" }, "Asking Klaviyo…"));
       await post(`/api/recipes/${encodeURIComponent(recipe.name)}/apply`);
       fill(said, say("good", `“${recipe.title}” is in Klaviyo.`));
       announce(`${recipe.title} is in Klaviyo.`);

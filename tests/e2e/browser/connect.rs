@@ -96,5 +96,6 @@ fn a_person_is_forgotten_after_a_question() {
     browser.wait_for("Forgotten.");
     browser.wait_for("listed event");
     world.section("events");
+    browser.fill("contact", &format!("{ada}\u{e007}"));
     browser.wait_for("No such event is listed.");
 }

@@ -67,6 +67,9 @@ const DAY: i64 = 86_400;
 /// A window of Intercom's limit is ten seconds long.
 const PATIENCE: Duration = Duration::from_secs(12);
 
+/// Halves a full page down to one item.
+const MOST_FAILURES: u32 = 6;
+
 /// Counts asked for at the same time.
 const AT_ONCE: usize = 4;
 
@@ -115,11 +118,18 @@ impl<S: HistoryStore, I: Intercom + IntercomSearch, C: Clock> Importer<S, I, C> 
         Ok((intercom != accounted).then_some(VerifiedStretch { from, to, intercom, accounted }))
     }
 
-    /// A search on behalf of somebody who waits for the answer: while the quota's share is used up, so does this, for a while.
+    /// A search on behalf of somebody who waits for the answer: while the quota's share is used up, so does this, for a while; and what
+    /// Intercom does not manage is asked for again, in a smaller page.
     pub(super) async fn search_patiently(&self, query: &SearchQuery) -> Result<SearchPage, CallError> {
         let patience = self.clock.now().checked_add(PATIENCE).unwrap_or(jiff::Timestamp::MAX);
+        let mut query = query.clone();
+        let mut failures = 0;
         loop {
-            match self.intercom.search(query).await {
+            match self.intercom.search(&query).await {
+                Err(CallError::Unavailable { .. }) if failures < MOST_FAILURES => {
+                    failures += 1;
+                    query.per_page = (query.per_page / 2).max(1);
+                }
                 Err(CallError::Wait { until, .. }) if until < patience => {
                     let wait = Duration::try_from(until.duration_since(self.clock.now())).unwrap_or_default();
                     self.clock.sleep(wait.max(Duration::from_millis(50))).await;

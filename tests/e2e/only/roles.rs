@@ -14,7 +14,7 @@ const A_DAY: i64 = 24 * 3600;
 #[test]
 fn nothing_is_granted_that_is_not_used() {
     let mut world = World::vendors();
-    world.set("SETTINGS", "reconcile_interval_seconds = 1");
+    world.set("SETTINGS", "reconcile_interval_seconds = 10");
     world.hasten();
     world.run();
     let ada = world.customer("Ada Byron");
@@ -31,6 +31,7 @@ fn nothing_is_granted_that_is_not_used() {
         });
     }));
     assert!(used.is_ok(), "granted, and never used: {left:#?}");
+    world.wait_for("nothing waits", PARKING, |status| status["in_flight"] == 0);
     world.finish();
 }
 
@@ -105,10 +106,11 @@ fn people_become_known(world: &mut World, survivor: &str) {
     for lead in [&late, &merged] {
         intercom.start_conversation(lead, "Do you ship to Norway?").expect("starts");
     }
-    world.wait_for("both are parked", PARKING, |status| status["parked"] == 2 && status["in_flight"] == 0);
+    // Reconcile finds them again and again as long as nobody knows whose they are, so the queue is not quiet.
+    world.wait_for("both are parked", PARKING, |status| status["parked"] == 2);
     intercom.set_email(&late, "late@customers.sandbox-shop.co").expect("becomes known");
     intercom.merge_contacts(&merged, survivor).expect("merges");
-    world.wait_for("both are released", PARKING, |status| status["parked"] == 0 && status["in_flight"] == 0);
+    world.wait_for("both are released", PARKING, |status| status["parked"] == 0);
 }
 
 fn throttle(world: &World) {

@@ -4,10 +4,18 @@
 
 #![recursion_limit = "256"]
 
+pub mod cloud;
+pub mod http;
+pub mod intercom;
+pub mod klaviyo;
+pub mod run;
+
 use std::io::Write as _;
-use std::process::Command;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command};
 use std::time::Duration;
 
+use anyhow::{Context as _, ensure};
 use domain::ClientSecrets;
 use secrecy::SecretString;
 
@@ -41,6 +49,47 @@ pub fn pin(pid: u32, core: usize) -> bool {
         .args(["-a", "-p", "-c", &core.to_string(), &pid.to_string()])
         .output()
         .is_ok_and(|output| output.status.success())
+}
+
+/// Builds binaries of the workspace in the profile of benchmarks, together with the benchmark that asks, so that both have the
+/// same dependencies with the same features and the AWS SDK is compiled once. Gives the folder they are in. The variable
+/// `BENCH_BINARIES` names another folder, with an earlier build, to compare the two.
+///
+/// # Errors
+/// When they do not build.
+pub fn build(benchmark: &str, binaries: &[&str]) -> anyhow::Result<PathBuf> {
+    if let Some(folder) = std::env::var_os("BENCH_BINARIES") {
+        return Ok(folder.into());
+    }
+    let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
+    let mut command = Command::new(cargo);
+    command.args(["build", "--workspace", "--profile", "bench", "--bench", benchmark]);
+    command.args(binaries.iter().flat_map(|binary| ["--bin", binary]));
+    ensure!(command.status()?.success(), "{binaries:?} do not build");
+    // A benchmark is target/release/deps/name-…; the binaries lie two levels up.
+    let here = std::env::current_exe()?;
+    Ok(here.parent().and_then(Path::parent).context("a target directory")?.to_owned())
+}
+
+/// A process of ours, which ends with its owner.
+#[derive(Debug)]
+pub struct Owned(pub Child);
+
+impl Drop for Owned {
+    fn drop(&mut self) {
+        // Fails when it has ended already.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// What a process has used of any core so far, in steps of 10 ms.
+pub fn cpu_time(pid: u32) -> Option<Duration> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The name in parentheses may hold spaces; utime and stime are the 14th and 15th field.
+    let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
+    let ticks: u64 = fields.get(11)?.parse::<u64>().ok()? + fields.get(12)?.parse::<u64>().ok()?;
+    Some(Duration::from_millis(ticks * 10))
 }
 
 /// Peak resident memory of a process, in MiB.

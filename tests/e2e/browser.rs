@@ -1,5 +1,7 @@
 //! The console's page in a real browser, against the real binary and the sandbox. Screenshots are kept under `target/screenshots`.
 
+#[path = "browser/connect.rs"]
+mod connect;
 #[path = "browser/fit_for_all.rs"]
 mod fit_for_all;
 #[path = "browser/history.rs"]

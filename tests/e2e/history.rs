@@ -196,6 +196,10 @@ fn reconcile_brings_what_the_webhook_lost() {
     std::thread::sleep(Duration::from_secs(3));
     assert_eq!(world.klaviyo_requests(), requests, "nothing is missing, so Klaviyo is not asked");
     let status = world.status();
-    assert_eq!((&status["accepted"], &status["reconcile"]["delivered"]), (&0.into(), &3.into()), "{status}");
+    assert_eq!(status["accepted"], 0, "{status}");
+    // Two ticks at once may both find it; what the one sends is a duplicate to the other.
+    let (sent, again) = (&status["reconcile"]["delivered"], &status["reconcile"]["skipped"]["duplicate"]);
+    assert_eq!(sent.as_u64().unwrap_or(0) + again.as_u64().unwrap_or(0), 3, "{status}");
+    assert!(again.is_null() || !crate::product::EXACT_AT_EVERY_LOOK, "one machine looks once: {status}");
     world.finish();
 }

@@ -6,6 +6,7 @@ mod backlog;
 mod bad_days;
 mod bad_input;
 mod commands;
+mod desk;
 mod history;
 mod killed;
 mod memory;

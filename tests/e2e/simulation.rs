@@ -199,3 +199,19 @@ fn a_message_that_comes_again_with_its_contact_unknown_is_counted_once() {
         Op::TwoSteps { pattern: 737_381_508_895_998_731 },
     ]);
 }
+
+/// What the dead-letter queue is for comes after a thousand receives. The deployed stack shows the same for minutes; its clocks cannot
+/// be moved.
+#[test]
+fn three_days_of_a_refused_key_bring_nothing_near_the_dead_letter_queue() {
+    const MOST: u32 = 1_000;
+    let mut world = World::<OnAws<true>>::new();
+    for contact in [0, 3].into_iter().cycle().take(40) {
+        world.apply(&Op::Webhook { kind: ops::Kind::Created, contact });
+    }
+    let receives = world.refuse_key_for(std::time::Duration::from_secs(3 * 24 * 3600));
+    // A probe every quarter of an hour, and one message that is probed with.
+    assert!((200..MOST / 2).contains(&receives), "{receives}");
+    world.assert_laws();
+    world.heal_and_finish();
+}

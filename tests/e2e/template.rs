@@ -69,12 +69,14 @@ fn visibility() -> Value {
 
 #[test]
 fn sam_and_cfn_lint_find_nothing() {
-    let checked = emulator::sam()
-        .command()
-        .args(["validate", "--lint", "--region", emulator::REGION, "--template-file"])
-        .arg(path())
-        .output()
-        .expect("sam starts");
-    let said = [checked.stdout, checked.stderr].concat();
-    assert!(checked.status.success(), "{}", String::from_utf8_lossy(&said));
+    for template in ["template.yaml", "infra/dashboard.yaml", "infra/books.yaml"] {
+        let checked = emulator::sam()
+            .command()
+            .args(["validate", "--lint", "--region", emulator::REGION, "--template-file"])
+            .arg(binary::workspace().join(template))
+            .output()
+            .expect("sam starts");
+        let said = [checked.stdout, checked.stderr].concat();
+        assert!(checked.status.success(), "{template}: {}", String::from_utf8_lossy(&said));
+    }
 }

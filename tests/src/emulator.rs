@@ -4,6 +4,7 @@
 //! 6 MB through. It enforces no policy either; [`Witness`] does, for what the functions call.
 
 mod build;
+mod caller;
 mod roles;
 mod stack;
 mod tools;
@@ -22,6 +23,7 @@ use serde_json::{Value, json};
 use crate::http::{Answer, Connection, Header};
 use crate::{binary, wait};
 
+pub use caller::Caller;
 pub use stack::{Deploy, Request, Stack};
 pub use tools::{Sam, ministack, sam};
 pub use witness::{Permission, Witness};
@@ -120,13 +122,7 @@ impl Emulator {
     /// # Panics
     /// When the emulator is gone.
     pub fn try_call(&self, operation: &str, input: &Value) -> Result<Value, Answer> {
-        let content_type = if operation.starts_with("Dynamo") || operation.starts_with("AmazonSQS") {
-            "application/x-amz-json-1.0"
-        } else {
-            "application/x-amz-json-1.1"
-        };
-        let headers = [("x-amz-target", operation), ("content-type", content_type), ("authorization", CREDENTIALS)];
-        let answer = self.request("POST", "/", &headers, input.to_string().as_bytes());
+        let answer = self.request("POST", "/", &json_headers(operation), input.to_string().as_bytes());
         if answer.status != 200 {
             return Err(answer);
         }
@@ -214,6 +210,15 @@ impl Drop for Emulator {
 /// Nothing checks the signature; the emulator reads account, region and service from here.
 const CREDENTIALS: &str =
     "AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/any/aws4_request, SignedHeaders=host, Signature=0";
+
+fn json_headers(operation: &str) -> [Header<'_>; 3] {
+    let content_type = if operation.starts_with("Dynamo") || operation.starts_with("AmazonSQS") {
+        "application/x-amz-json-1.0"
+    } else {
+        "application/x-amz-json-1.1"
+    };
+    [("x-amz-target", operation), ("content-type", content_type), ("authorization", CREDENTIALS)]
+}
 
 /// The functions inherit this environment, so it holds nothing of the test's own, and what Lambda would set for the
 /// template's log settings.

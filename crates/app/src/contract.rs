@@ -8,6 +8,7 @@ mod cache;
 mod dead_letters;
 mod documents;
 mod events;
+mod forget;
 mod history;
 mod items;
 mod ledger;
@@ -27,7 +28,7 @@ use jiff::Timestamp;
 use crate::fakes::ManualClock;
 use crate::ports::{
     Accepted, Books, Claimed, Clock, ConsumerStore, DeadLetters, End, EventRecord, Fate, HistoryInbox, Inbox,
-    ItemBooks, Lane, Overview, Settlement,
+    ItemBooks, Lane, Overview, PersonalData, Settlement,
 };
 
 pub use books::*;
@@ -35,6 +36,7 @@ pub use cache::*;
 pub use dead_letters::*;
 pub use documents::*;
 pub use events::*;
+pub use forget::*;
 pub use history::*;
 pub use items::*;
 pub use ledger::*;
@@ -50,8 +52,8 @@ pub const START: Timestamp = Timestamp::constant(1_784_102_400, 0);
 const HIDE: Duration = Duration::from_secs(2);
 
 /// All storage ports together.
-pub trait Store: Inbox + HistoryInbox + ItemBooks + ConsumerStore + DeadLetters + Overview {}
-impl<T: Inbox + HistoryInbox + ItemBooks + ConsumerStore + DeadLetters + Overview> Store for T {}
+pub trait Store: Inbox + HistoryInbox + ItemBooks + ConsumerStore + DeadLetters + Overview + PersonalData {}
+impl<T: Inbox + HistoryInbox + ItemBooks + ConsumerStore + DeadLetters + Overview + PersonalData> Store for T {}
 
 /// Time that can be let pass: at once where the clock is manual, by waiting where the store lives by real time.
 pub trait PassTime: Clock {
@@ -100,6 +102,7 @@ where
     history::run_all(&laws).await;
     items::run_all(&laws).await;
     support::run_all(&laws).await;
+    forget::run_all(&laws).await;
     assert_eq!(laws.left_out.get(), without.len(), "not every name is a law's: {without:?}");
 }
 

@@ -12,17 +12,18 @@ mod reading;
 mod sending;
 mod settling;
 mod support;
+mod turn;
 mod workspace;
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use domain::history::{Checkpoint, State};
 use domain::{MessageId, Rules, Skip};
 use jiff::Timestamp;
 
-use crate::history::CHECKPOINT;
 use crate::ports::{Claimed, Clock, ConsumerStore, End, Intercom, Jitter, Klaviyo, Lane, Settlement, StoreError};
+use crate::topics::TopicNotes;
 
 use names::NameBook;
 use workspace::WorkspaceBook;
@@ -143,6 +144,9 @@ pub struct Consumer<S, I, K, C, J> {
     workspace: WorkspaceBook,
     names: NameBook,
     large_batches: Mutex<usize>,
+    /// Items of history whose events fill one bulk request, as the last batch showed.
+    history_batch: AtomicUsize,
+    topics: TopicNotes,
 }
 
 /// The right to a large batch, given back when the step ends, however it ends.
@@ -159,24 +163,31 @@ impl Drop for LargeBatch<'_> {
 impl<S: ConsumerStore, I: Intercom, K: Klaviyo, C: Clock, J: Jitter> Consumer<S, I, K, C, J> {
     /// Wires a consumer.
     pub fn new(deps: Deps<S, I, K, C, J>, rules: Arc<Rules>, options: ConsumerOptions) -> Self {
+        let history_batch = AtomicUsize::new(options.max_messages);
         Self {
             deps,
             rules,
             options,
+            history_batch,
             workspace: WorkspaceBook::default(),
             names: NameBook::default(),
             large_batches: Mutex::new(0),
+            topics: TopicNotes::default(),
         }
     }
 
     /// One batch, from claim to settlement. Never fails: what goes wrong is in the settlements, or the queue keeps the messages.
     pub async fn step(&self, lane: Lane) -> StepReport {
         let options = &self.options;
-        if lane == Lane::History && self.history_has_to_wait().await {
+        let full = match lane {
+            Lane::History => self.history_batch.load(Ordering::Relaxed).clamp(1, options.max_messages),
+            Lane::Live | Lane::Reconcile => options.max_messages,
+        };
+        if lane == Lane::History && self.history_has_to_wait(full).await {
             return StepReport { claimed: 0, finished: 0, next_wake: Some(self.after(LOOK_AGAIN)) };
         }
         let large = self.large_batch();
-        let most = if large.is_some() { options.max_messages } else { SMALL_BATCH };
+        let most = if large.is_some() { full } else { SMALL_BATCH };
         // A small batch in bulk would waste one of Klaviyo's few bulk requests: it goes singly, or not now.
         if large.is_none() && (lane == Lane::History || (self.deps.klaviyo.room().single_now as usize) < most) {
             return StepReport { claimed: 0, finished: 0, next_wake: Some(self.after(LOOK_AGAIN)) };
@@ -217,21 +228,6 @@ impl<S: ConsumerStore, I: Intercom, K: Klaviyo, C: Clock, J: Jitter> Consumer<S,
                 Processed { unfinished, ..Processed::default() }
             }
         }
-    }
-
-    /// Live traffic goes first: history takes its turn when nothing live waits to be claimed. Nor does it go on while paused.
-    async fn history_has_to_wait(&self) -> bool {
-        let live = self.deps.store.next_visible(Lane::Live).await;
-        let live_waits = live.is_ok_and(|next| next.is_some_and(|next| next <= self.deps.clock.now()));
-        live_waits || self.history_is_paused().await
-    }
-
-    /// What cannot be read is not paused: nothing is lost by sending, and the reader of history says what is wrong.
-    async fn history_is_paused(&self) -> bool {
-        let stored = self.deps.store.load(CHECKPOINT).await.ok().flatten();
-        stored
-            .and_then(|document| Checkpoint::from_text(&document.body).ok())
-            .is_some_and(|checkpoint| checkpoint.state == State::Paused)
     }
 
     fn large_batch(&self) -> Option<LargeBatch<'_>> {

@@ -3,6 +3,8 @@
 //! Every trait is narrow, so that a function which only accepts webhooks cannot reach a ledger. The laws of the
 //! storage ports are written down as the contract suite in `contract`; an adapter is right when it passes.
 
+pub mod account;
+pub mod forget;
 pub mod history;
 pub mod state;
 pub mod support;
@@ -13,6 +15,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+pub use account::*;
+pub use forget::*;
 pub use history::*;
 pub use state::*;
 pub use support::*;

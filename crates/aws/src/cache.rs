@@ -62,6 +62,11 @@ impl LocalCache {
         }
     }
 
+    /// Keys and values, whatever their expiry.
+    pub(crate) fn entries(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.values.iter().map(|(key, remembered)| (key.as_str(), remembered.value.as_str()))
+    }
+
     /// Gives how many went.
     pub(crate) fn clean(&mut self, now: Timestamp) -> u64 {
         let before = self.values.len();

@@ -69,6 +69,15 @@ impl<C: Clock + 'static, T: Table, Q: Queues> AwsStore<C, T, Q> {
         self.get(Key::new(DEAD, letter)).await?.map(Record::read).transpose()
     }
 
+    /// Its marker ends the next return as well, should a replay have died half-way.
+    pub(crate) async fn give_up_letter(&self, id: &str, reason: &str) -> StoreResult<bool> {
+        let Some(record) = self.dead_record(id).await? else { return Ok(false) };
+        self.give_up_item(&record.item, reason).await?;
+        let delta = Delta::default().count("dead", -1).count(format!("s:{reason}"), 1);
+        let marker = self.end_marker(&record.id, record.generation + 1);
+        self.take_away(id, &record, delta, Some(marker)).await
+    }
+
     async fn take_away(&self, letter: &str, record: &Record, delta: Delta, also: Option<Write>) -> StoreResult<bool> {
         let mut writes = vec![Write::delete(Key::new(DEAD, letter), of_generation(record.generation))];
         writes.extend(also);
@@ -113,13 +122,8 @@ impl<C: Clock + 'static, T: Table, Q: Queues> DeadLetters for AwsStore<C, T, Q> 
         Ok(true)
     }
 
-    /// Its marker ends the next return as well, should a replay have died half-way.
     async fn discard(&self, id: &str) -> StoreResult<bool> {
-        let Some(record) = self.dead_record(id).await? else { return Ok(false) };
-        self.give_up_item(&record.item, "discarded").await?;
-        let delta = Delta::default().count("dead", -1).count("s:discarded", 1);
-        let marker = self.end_marker(&record.id, record.generation + 1);
-        self.take_away(id, &record, delta, Some(marker)).await
+        self.give_up_letter(id, "discarded").await
     }
 
     async fn dead_letter_body(&self, id: &str) -> StoreResult<Option<Accepted>> {

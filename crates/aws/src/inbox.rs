@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use app::ports::{Accepted, HistoryInbox, Inbox, Lane, StoreResult};
+use aws_config::SdkConfig;
 use aws_sdk_sqs::Client;
 
 use app::ports::Clock;
@@ -24,8 +25,12 @@ impl LiveInbox {
     /// No network. A send ends within 2.3 s, because the webhook has to
     /// answer within 3; a first try that hangs is given up after 1 s.
     pub fn connect(session: &Session, live_queue_url: &str) -> Self {
-        let config = session.within(Duration::from_millis(1_000), Duration::from_millis(2_300));
-        Self { client: Client::new(&config), url: live_queue_url.to_owned() }
+        Self::new(&session.within(Duration::from_millis(1_000), Duration::from_millis(2_300)), live_queue_url)
+    }
+
+    /// By a configuration of the caller's, whose time-outs then hold.
+    pub fn new(config: &SdkConfig, live_queue_url: &str) -> Self {
+        Self { client: Client::new(config), url: live_queue_url.to_owned() }
     }
 }
 

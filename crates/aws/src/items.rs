@@ -60,7 +60,8 @@ impl Entry {
 /// What a transaction changes.
 #[derive(Default)]
 struct Change {
-    entries: HashMap<KeyHash, (Option<i64>, EventCounts)>,
+    /// In order, so that the same items make the same request.
+    entries: BTreeMap<KeyHash, (Option<i64>, EventCounts)>,
     sums: BTreeMap<String, i64>,
 }
 

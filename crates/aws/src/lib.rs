@@ -15,6 +15,7 @@ mod config;
 mod dead_letters;
 mod documents;
 mod envelope;
+mod forget;
 mod inbox;
 mod intervals;
 mod items;

@@ -76,6 +76,11 @@ impl Stored {
         }
     }
 
+    /// Whose event it is.
+    pub(crate) fn contact(&self) -> Option<&str> {
+        self.contact.as_deref()
+    }
+
     fn event(self) -> RecentEvent {
         let moment = |at| Timestamp::from_microsecond(at).unwrap_or(Timestamp::MIN);
         RecentEvent {
@@ -91,7 +96,7 @@ impl Stored {
 }
 
 /// The events of one item, oldest first.
-fn read(item: &Item) -> StoreResult<Vec<Stored>> {
+pub(crate) fn read(item: &Item) -> StoreResult<Vec<Stored>> {
     let unpacked = item.bytes("events").and_then(|packed| unpack(packed, MOST_BYTES));
     unpacked
         .and_then(|json| serde_json::from_slice(&json).ok())
@@ -130,6 +135,7 @@ impl<C: Clock + 'static, T: Table, Q: Queues> AwsStore<C, T, Q> {
             return Ok(Vec::new());
         }
         let shares = Query { pk: TOTALS.to_owned(), after: None, up_to: None, descending: false, limit: usize::MAX };
+        let forgotten = self.forgotten().await?;
         let mut newest = Vec::new();
         for (_, share) in self.table.query(shares).await? {
             newest.extend(Totals::read(share)?.recent.into_iter().rev());
@@ -148,6 +154,7 @@ impl<C: Clock + 'static, T: Table, Q: Queues> AwsStore<C, T, Q> {
                 newest.extend(read(item)?.into_iter().rev());
             }
             // What moved from a share to the list while we read is in both.
+            newest.retain(|event| !event.contact().is_some_and(|id| forgotten.contains_key(id)));
             let mut seen = HashSet::new();
             newest.retain(|event: &Stored| seen.insert((event.at, event.key.clone(), event.fate.clone())));
             // Stable: of events of one moment, the last one that was recorded stays the first.

@@ -5,6 +5,7 @@ use std::future::Future;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use aws_config::SdkConfig;
 use aws_sdk_secretsmanager::Client;
 use aws_sdk_secretsmanager::error::ProvideErrorMetadata;
 use jiff::{SignedDuration, Timestamp};
@@ -64,8 +65,12 @@ pub struct SecretsManager(Client);
 impl SecretsManager {
     /// No network.
     pub fn connect(session: &Session) -> Self {
-        let config = session.within(Duration::from_secs(2), Duration::from_secs(5));
-        Self(Client::new(&config))
+        Self::new(&session.within(Duration::from_secs(2), Duration::from_secs(5)))
+    }
+
+    /// By a configuration of the caller's, whose time-outs then hold.
+    pub fn new(config: &SdkConfig) -> Self {
+        Self(Client::new(config))
     }
 }
 

@@ -7,6 +7,7 @@ mod laws;
 mod recent;
 mod shares;
 mod twice;
+mod versions;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

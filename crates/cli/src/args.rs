@@ -1,11 +1,17 @@
 //! What can be typed.
 
+mod desk;
+mod watch;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
 use crate::environment::parse_address;
+
+pub(crate) use desk::{CompletionArguments, ConnectArguments, ForgetArguments, RecipeAction, RecipeArguments};
+pub(crate) use watch::{Chosen, DeadLetterAction, DeadLetterArguments, EventArguments, ParkedAction, ParkedArguments};
 
 const EXIT_CODES: &str = "\
 Exit codes: 0 good; 1 the thing asked about is bad or did not work; 2 the command or the environment is wrong.
@@ -27,21 +33,54 @@ pub(crate) enum Command {
     /// Runs the whole pipeline against the real vendors until Ctrl-C or SIGTERM
     #[command(after_help = "Example: LISTEN=0.0.0.0:8080 CONSOLE_TOKEN=… intercom-klaviyo run")]
     Run,
+    /// Leads from nothing to the first event: checks keys as they are entered, and writes them down
+    #[command(after_help = "\
+Examples: intercom-klaviyo connect
+          intercom-klaviyo connect --from-env --region eu --overwrite
+          intercom-klaviyo connect --aws-secret arn:aws:secretsmanager:eu-west-1:123456789012:secret:ik-AbCdEf")]
+    Connect(ConnectArguments),
+    /// Makes segments and flows in Klaviyo that use the data
+    #[command(after_help = "\
+Examples: intercom-klaviyo recipes list
+          intercom-klaviyo recipes show low-rating
+          intercom-klaviyo recipes apply --all --yes")]
+    Recipes(RecipeArguments),
+    /// Removes what is kept of a person, and on request what Klaviyo has
+    #[command(after_help = "\
+Examples: intercom-klaviyo forget --email ann@example.com
+          intercom-klaviyo forget --contact 6620f0d1c2a4b8e91d3f5a70 --klaviyo --yes")]
+    Forget(ForgetArguments),
+    /// Prints a completion script for a shell
+    #[command(after_help = "\
+Examples: intercom-klaviyo completion bash > ~/.local/share/bash-completion/completions/intercom-klaviyo
+          intercom-klaviyo completion fish > ~/.config/fish/completions/intercom-klaviyo.fish")]
+    Completion(CompletionArguments),
     /// Starts the two stand-in vendors alone and prints the environment that points `run` at them
     #[command(after_help = "Example: intercom-klaviyo sandbox --klaviyo-listen 127.0.0.1:4002")]
     Sandbox(SandboxArguments),
     /// Checks keys, scopes, hosts, clock, disk and settings, and says for each what to do
-    #[command(after_help = "Example: intercom-klaviyo doctor --json")]
+    #[command(after_help = "Example: intercom-klaviyo doctor --public https://hooks.example.com --json")]
     Doctor(DoctorArguments),
     /// Signs a sample notification and posts it to the webhook, as Intercom would
     #[command(after_help = "Example: intercom-klaviyo send-sample ticket.created --url http://127.0.0.1:8080")]
     SendSample(SampleArguments),
     /// Says what becomes of a notification or REST item: rule, every field's fate, the exact request to Klaviyo
-    #[command(after_help = "Example: intercom-klaviyo explain notification.json --json")]
+    #[command(after_help = "\
+Examples: intercom-klaviyo explain notification.json --json
+          intercom-klaviyo explain notification.json --settings planned.toml")]
     Explain(ExplainArguments),
-    /// Lists, replays or discards notifications that could not be delivered
-    #[command(after_help = "Example: intercom-klaviyo dead-letters replay 01ABC --yes")]
+    /// Lists, groups, replays or discards notifications that could not be delivered
+    #[command(after_help = "\
+Examples: intercom-klaviyo dead-letters groups
+          intercom-klaviyo dead-letters replay 01ABC
+          intercom-klaviyo dead-letters discard --reason \"Klaviyo refused it\" --yes")]
     DeadLetters(DeadLetterArguments),
+    /// Lists recent events with what became of them
+    #[command(after_help = "Example: intercom-klaviyo events --fate skipped --contact 6620f0d1c2a4b8e91d3f5a70")]
+    Events(EventArguments),
+    /// Lists notifications that wait for their contact
+    #[command(after_help = "Example: intercom-klaviyo parked list --json")]
+    Parked(ParkedArguments),
     /// Plans, starts, watches and steers the import of the past
     #[command(after_help = "Example: intercom-klaviyo history plan; intercom-klaviyo history start")]
     History(HistoryArguments),
@@ -78,6 +117,9 @@ pub(crate) struct SandboxArguments {
 
 #[derive(Debug, Args)]
 pub(crate) struct DoctorArguments {
+    /// The address under which Intercom reaches the webhook; it is called as Intercom calls it
+    #[arg(long, value_name = "URL")]
+    pub(crate) public: Option<String>,
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,
@@ -134,6 +176,9 @@ pub(crate) struct ExplainArguments {
     /// A JSON file with the contact, as Intercom's REST API gives it
     #[arg(long, value_name = "FILE")]
     pub(crate) contact: Option<PathBuf>,
+    /// Other settings, a TOML or JSON file: show what they would change in what is sent
+    #[arg(long, value_name = "FILE")]
+    pub(crate) settings: Option<PathBuf>,
 }
 
 /// Where the console is.
@@ -183,33 +228,6 @@ pub(crate) enum HistoryAction {
     Verify,
 }
 
-#[derive(Debug, Args)]
-pub(crate) struct DeadLetterArguments {
-    #[command(subcommand)]
-    pub(crate) action: DeadLetterAction,
-    /// Do not ask before something is given up
-    #[arg(long, global = true)]
-    pub(crate) yes: bool,
-    #[command(flatten)]
-    pub(crate) console: ConsoleArguments,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum DeadLetterAction {
-    /// Lists all of them, newest first
-    List,
-    /// Puts one back on the queue
-    Replay {
-        /// Its id, as `list` shows it
-        id: String,
-    },
-    /// Gives one up: it is counted as skipped, and its bytes are dropped
-    Discard {
-        /// Its id, as `list` shows it
-        id: String,
-    },
-}
-
 fn address(text: &str) -> Result<SocketAddr, String> {
     parse_address(text).ok_or_else(|| "wanted: an address and a port such as 127.0.0.1:8080".to_owned())
 }
@@ -230,6 +248,24 @@ mod tests {
         Arguments::try_parse_from(line.split(' ')).unwrap_or_else(|error| panic!("{line}: {error}"));
     }
 
+    /// What needs a choice is refused without one, and with two.
+    #[test]
+    fn a_choice_is_one() {
+        let lines = [
+            "x forget",
+            "x forget --email a --contact b",
+            "x recipes apply",
+            "x recipes apply a --all",
+            "x dead-letters replay",
+            "x dead-letters replay 1 --all",
+            "x completion tcsh",
+            "x connect --region mars",
+        ];
+        for line in lines {
+            assert!(Arguments::try_parse_from(line.split(' ')).is_err(), "{line}");
+        }
+    }
+
     #[test]
     fn the_documented_commands_are_understood() {
         check("x demo --exit --listen 127.0.0.1:9000");
@@ -242,6 +278,21 @@ mod tests {
         check("x dead-letters list --json --url http://h");
         check("x dead-letters replay 1");
         check("x dead-letters discard 1 --yes --json");
+        check("x dead-letters groups");
+        check("x dead-letters replay --all --yes");
+        check("x dead-letters discard --reason refused --yes");
+        check("x events --metric M --fate sent --contact 1 --limit 5");
+        check("x parked list --json");
+        check("x recipes list --json");
+        check("x recipes show low-rating");
+        check("x recipes apply low-rating --yes");
+        check("x recipes apply --all");
+        check("x forget --email a@b.c --klaviyo --yes");
+        check("x forget --contact 1 --json --url http://h");
+        check("x connect --from-env --check --region eu --overwrite --file f --json");
+        check("x completion zsh");
+        check("x doctor --public https://h --json");
+        check("x explain f.json --settings s.toml");
         check("x status --json --url http://h");
         check("x history plan --json");
         check("x history status --watch --url http://h");

@@ -1,7 +1,7 @@
 //! Talking to the console of a running pipeline, here or elsewhere.
 
 use http::Method;
-use reqwest::{Client, Url};
+use reqwest::{Client, RequestBuilder, Url};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::Value;
 
@@ -38,7 +38,16 @@ impl ConsoleClient {
 
     /// Gives the answer's JSON, or the console's own sentence.
     pub(crate) async fn ask(&self, method: Method, path: &str) -> Result<Value, Failure> {
-        let mut request = self.client.request(method, format!("{}{path}", self.base));
+        self.send(self.client.request(method, format!("{}{path}", self.base))).await
+    }
+
+    /// As [`ConsoleClient::ask`], with a JSON body.
+    pub(crate) async fn post(&self, path: &str, body: &Value) -> Result<Value, Failure> {
+        let request = self.client.post(format!("{}{path}", self.base)).header("content-type", "application/json");
+        self.send(request.body(body.to_string())).await
+    }
+
+    async fn send(&self, mut request: RequestBuilder) -> Result<Value, Failure> {
         if let Some(token) = &self.token {
             request = request.bearer_auth(token.expose_secret());
         }

@@ -3,6 +3,7 @@
 //! Read once at the start, from a function, so that tests need no real environment. Nothing here prints a value.
 
 mod dotenv;
+pub(crate) mod env_file;
 #[cfg(test)]
 mod tests;
 
@@ -28,6 +29,8 @@ const LISTEN: &str = "LISTEN";
 pub(crate) struct Environment {
     /// Absent in set-up mode.
     pub(crate) client_secrets: Option<ClientSecrets>,
+    /// The same as it stands in the variable, for who writes it down.
+    pub(crate) client_secret_text: Option<SecretString>,
     /// Absent in set-up mode.
     pub(crate) access_token: Option<SecretString>,
     /// Absent in set-up mode.
@@ -44,6 +47,8 @@ pub(crate) struct Environment {
     pub(crate) listen: SocketAddr,
     /// What a shop wants.
     pub(crate) settings: Settings,
+    /// Whether this process has served before, in set-up mode.
+    pub(crate) restarted: bool,
 }
 
 impl Environment {
@@ -74,9 +79,11 @@ impl Environment {
     }
 
     fn gather(lookup: impl Fn(&str) -> Option<OsString>) -> (Self, Vec<String>) {
+        let client_secret_text = lookup(CLIENT_SECRET).and_then(|text| text.into_string().ok());
         let mut reader = Reader::new(lookup);
         let environment = Self {
             client_secrets: reader.client_secrets(),
+            client_secret_text: client_secret_text.map(|text| SecretString::from(text.trim())),
             access_token: reader.header_secret(ACCESS_TOKEN),
             klaviyo_key: reader.header_secret(KLAVIYO_KEY),
             intercom_url: reader.url(INTERCOM_URL, INTERCOM_URL_DEFAULT),
@@ -85,6 +92,7 @@ impl Environment {
             data_dir: PathBuf::from(reader.text(DATA_DIR).unwrap_or_else(|| "./data".to_owned())),
             listen: address(&mut reader, LISTEN, SocketAddr::from(([127, 0, 0, 1], 8080))),
             settings: reader.settings(|path| std::fs::read_to_string(path)),
+            restarted: false,
         };
         (environment, reader.problems)
     }

@@ -4,6 +4,7 @@
 
 mod args;
 mod commands;
+mod connecting;
 mod console_client;
 mod environment;
 mod failure;

@@ -4,18 +4,21 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use app::connect::{Connecting, KeyPlace};
 use app::deliver::{Consumer, ConsumerOptions, Deps};
+use app::forget::Forgetter;
 use app::history::{Asking, HistoryOptions, Importer, Questions, first_start};
 use app::housekeeping::Housekeeper;
 use app::ports::{
     Accepted, Clock as _, ConsumerStore, Inbox, Intercom, Jitter as _, Klaviyo, Lane, StoreResult, VendorState,
 };
 use app::receive::Receiver;
+use app::recipes::Recipes;
 use app::settings::Settings;
 use app::status::NoVendors;
 use axum::Router;
 use clients::{ClientConfig, Clients};
-use console::{About, Access, Attempts, Console, Place};
+use console::{About, Access, Attempts, Console, Desk, Place};
 use domain::ClientSecrets;
 use jiff::Timestamp;
 use sqlite::{SqliteOptions, SqliteStore};
@@ -68,6 +71,7 @@ pub(crate) struct Pipeline {
     wake: Arc<Notify>,
     vendors: Option<VendorClients>,
     setup: Vec<String>,
+    connecting: Option<Arc<dyn Connecting>>,
 }
 
 /// Workers that run until they are told to stop.
@@ -83,7 +87,7 @@ impl Pipeline {
         let opening =
             tokio::task::spawn_blocking(move || SqliteStore::open(&path, SqliteOptions::default(), SystemClock));
         let store = opening.await.map_err(Failure::bad)?.map_err(Failure::bad)?;
-        Ok(Self { store, settings, wake: Arc::new(Notify::new()), vendors: None, setup })
+        Ok(Self { store, settings, wake: Arc::new(Notify::new()), vendors: None, setup, connecting: None })
     }
 
     /// Builds the clients. Sends nothing yet.
@@ -95,6 +99,11 @@ impl Pipeline {
         let clients = clients::connect(config, clock, jitter, Arc::new(self.store.clone())).await;
         self.vendors = Some(clients.map_err(Failure::configuration)?);
         Ok(())
+    }
+
+    /// From now on the console takes keys: for set-up mode.
+    pub(crate) fn take_keys(&mut self, connecting: impl Connecting + 'static) {
+        self.connecting = Some(Arc::new(connecting));
     }
 
     /// The webhook; in set-up mode it answers 503.
@@ -116,6 +125,18 @@ impl Pipeline {
         }
     }
 
+    fn desk(&self) -> Desk {
+        let empty = Desk { connecting: self.connecting.clone(), ..Desk::empty(KeyPlace::Machine) };
+        let Some(clients) = &self.vendors else { return empty };
+        let rules = Arc::new(self.settings.rules.clone());
+        let (store, intercom, klaviyo) = (self.store.clone(), clients.intercom.clone(), clients.klaviyo.clone());
+        Desk {
+            recipes: Some(Arc::new(Recipes::new(klaviyo.clone(), Arc::clone(&rules)))),
+            forgetting: Some(Arc::new(Forgetter::new(store, intercom, klaviyo, rules))),
+            ..empty
+        }
+    }
+
     fn console_with<V: VendorState + 'static>(
         &self,
         access: Access,
@@ -134,6 +155,7 @@ impl Pipeline {
             about: About::new(place, &self.settings),
             history_days: self.settings.history_days,
             asking,
+            desk: self.desk(),
         })
     }
 

@@ -38,9 +38,11 @@ impl Signals {
     }
 
     /// From now on one more signal ends the process at once.
-    pub(crate) fn end_at_once_on_next(mut self) {
+    pub(crate) fn end_at_once_on_next(&mut self) {
+        // The same signals once more; where they cannot be had, the operating system's own way remains: kill -9.
+        let Ok(mut again) = Self::register() else { return };
         tokio::spawn(async move {
-            self.next().await;
+            again.next().await;
             std::process::exit(130);
         });
     }

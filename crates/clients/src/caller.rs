@@ -16,6 +16,10 @@ use crate::transport::{Flaw, Outgoing, Reply, Transport};
 /// The longest that a call sleeps for permission before it is the caller's turn to wait.
 const PATIENCE: Duration = Duration::from_secs(2);
 
+/// The same for the reads of the import: longer than Intercom's window of 10 seconds, because a page that is given up is read again
+/// with all its parts. Nobody waits for it, and what is cut off at a function's end is as after a crash.
+const READERS_PATIENCE: Duration = Duration::from_secs(12);
+
 /// How often those who wait for another request's answer look again.
 const POLL: Duration = Duration::from_millis(20);
 
@@ -79,7 +83,7 @@ impl<T: Transport, C: Clock, J: Jitter, D: Documents> Caller<T, C, J, D> {
         read: impl Fn(&Reply) -> Result<R, Flaw> + Send + Sync,
     ) -> Result<R, CallError> {
         let started = self.clock.now();
-        let mut patience = PATIENCE;
+        let mut patience = patience(request.endpoint);
         let mut tries = 0;
         self.keep(false).await;
         loop {
@@ -99,8 +103,11 @@ impl<T: Transport, C: Clock, J: Jitter, D: Documents> Caller<T, C, J, D> {
                     tries += 1;
                     let elapsed = Duration::try_from(now.duration_since(started)).unwrap_or_default();
                     match decide(IN_PLACE, tries, elapsed, self.jitter.unit()) {
-                        // The same page again would fail again: its reader asks for a smaller one.
-                        _ if request.endpoint == Endpoint::IntercomSearch => return Err(self.unavailable(reason, now)),
+                        // The same page again would fail again: its reader asks for a smaller one. What may have been made must
+                        // not be made twice: its maker looks first.
+                        _ if matches!(request.endpoint, Endpoint::IntercomSearch | Endpoint::KlaviyoCreates) => {
+                            return Err(self.unavailable(reason, now));
+                        }
                         Decision::Again(delay) if again && told.is_none() && !self.failing() => {
                             self.clock.sleep(delay).await;
                         }
@@ -230,6 +237,10 @@ impl<T: Transport, C: Clock, J: Jitter, D: Documents> Caller<T, C, J, D> {
             }
         }
     }
+}
+
+fn patience(endpoint: Endpoint) -> Duration {
+    if endpoint == Endpoint::IntercomSearch { READERS_PATIENCE } else { PATIENCE }
 }
 
 fn judge<R>(

@@ -4,8 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use app::ports::{
-    CallError, Clock, ContactLookup, Documents, Intercom, IntercomSearch, Jitter, Names, SearchPage, SearchQuery,
-    Vendor, Workspace,
+    CallError, Clock, ContactLookup, ContactSearch, Documents, Intercom, IntercomSearch, Jitter, Names, SearchPage,
+    SearchQuery, Vendor, Workspace,
 };
 use bytes::Bytes;
 use domain::contact::{Contact, Tag};
@@ -73,6 +73,12 @@ impl<C: Clock, J: Jitter, D: Documents> IntercomSearch for IntercomClient<C, J, 
 
     async fn conversation(&self, id: &str) -> Result<Option<Bytes>, CallError> {
         self.0.conversation(id).await
+    }
+}
+
+impl<C: Clock, J: Jitter, D: Documents> ContactSearch for IntercomClient<C, J, D> {
+    async fn contacts_by_email(&self, email: &str) -> Result<Vec<Contact>, CallError> {
+        self.0.contacts_by_email(email).await
     }
 }
 

@@ -17,6 +17,7 @@
 //!
 //! Clients are cheap to clone and shared by many tasks; no lock is held while anything waits.
 
+mod account;
 mod caller;
 mod config;
 mod intercom;
@@ -41,7 +42,7 @@ use secrecy::ExposeSecret;
 use caller::Caller;
 pub use config::{ClientConfig, ClientError, Limits, Timeouts};
 pub use intercom::IntercomClient;
-pub use klaviyo::{Account, KlaviyoClient, Metric};
+pub use klaviyo::KlaviyoClient;
 pub use vendors::{StoredVendors, VendorStates, stored_vendors};
 
 /// Both vendors, and what holds them back.

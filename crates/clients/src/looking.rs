@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use app::ports::{CallError, Clock, Documents, Jitter, KlaviyoReader, SeenEvent};
+use app::ports::{CallError, Clock, Documents, Jitter, KlaviyoReader, KnownBy, SeenEvent};
 use domain::history::Span;
 use domain::limits::Endpoint;
 use jiff::Timestamp;
@@ -30,6 +30,8 @@ struct Resource<T> {
 struct ProfileAttributes {
     #[serde(default)]
     email: Option<String>,
+    #[serde(default)]
+    phone_number: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -48,7 +50,7 @@ struct EventProperties {
 
 impl<C: Clock, J: Jitter, D: Documents> KlaviyoReader for KlaviyoClient<C, J, D> {
     async fn metric_ids(&self) -> Result<HashMap<String, String>, CallError> {
-        let metrics = self.metrics().await?.into_iter();
+        let metrics = self.0.metrics().await?.into_iter();
         // Klaviyo's own integration has metrics of almost the same names.
         let ours = metrics.filter(|metric| metric.integration.as_deref().is_none_or(|name| name == OURS));
         Ok(ours.map(|metric| (metric.name, metric.id)).collect())
@@ -58,8 +60,8 @@ impl<C: Clock, J: Jitter, D: Documents> KlaviyoReader for KlaviyoClient<C, J, D>
         self.0.events(metric_id, span).await
     }
 
-    async fn known_addresses(&self, emails: &[String]) -> Result<HashSet<String>, CallError> {
-        self.0.known_addresses(emails).await
+    async fn known(&self, by: KnownBy, values: &[String]) -> Result<HashSet<String>, CallError> {
+        self.0.known(by, values).await
     }
 }
 
@@ -84,21 +86,24 @@ impl<T: Transport, C: Clock, J: Jitter, D: Documents> Api<T, C, J, D> {
     }
 
     /// `GET /api/profiles`, <https://developers.klaviyo.com/en/reference/get_profiles>.
-    pub(crate) async fn known_addresses(&self, emails: &[String]) -> Result<HashSet<String>, CallError> {
-        if emails.is_empty() {
+    pub(crate) async fn known(&self, by: KnownBy, values: &[String]) -> Result<HashSet<String>, CallError> {
+        if values.is_empty() {
             return Ok(HashSet::new());
         }
-        let list: Vec<String> = emails.iter().map(|email| quoted(email)).collect();
-        let filter = escaped(&format!("any(email,[{}])", list.join(",")));
-        let query = format!("filter={filter}&page%5Bsize%5D=100&fields%5Bprofile%5D=email");
+        let field = match by {
+            KnownBy::Email => "email",
+            KnownBy::Phone => "phone_number",
+        };
+        let list: Vec<String> = values.iter().map(|value| quoted(value)).collect();
+        let filter = escaped(&format!("any({field},[{}])", list.join(",")));
+        let query = format!("filter={filter}&page%5Bsize%5D=100&fields%5Bprofile%5D={field}");
         let request = self.look("profiles", format!("/api/profiles?{query}"));
         let page: Page<ProfileAttributes> = self.caller.call(&request, |reply| json(reply.whole()?)).await?;
-        Ok(page
-            .data
-            .into_iter()
-            .filter_map(|profile| profile.attributes.email)
-            .map(|email| email.to_lowercase())
-            .collect())
+        let value = |profile: Resource<ProfileAttributes>| match by {
+            KnownBy::Email => profile.attributes.email,
+            KnownBy::Phone => profile.attributes.phone_number,
+        };
+        Ok(page.data.into_iter().filter_map(value).map(|value| value.to_lowercase()).collect())
     }
 
     fn look(&self, what: &'static str, path: String) -> Outgoing {

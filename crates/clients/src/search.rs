@@ -76,15 +76,30 @@ impl<T: Transport, C: Clock, J: Jitter, D: Documents> Api<T, C, J, D> {
                 "query": { "field": "id", "operator": "IN", "value": ids },
                 "pagination": { "per_page": 150 },
             });
-            let request = self.question("contacts", "/contacts/search", &body);
-            let contacts = self.caller.call(&request, |reply| {
-                let page: Page<'_> = json(reply.whole()?)?;
-                let list = page.data.ok_or_else(|| unreadable("a page without contacts"))?;
-                Ok(list.into_iter().filter_map(|raw| Contact::parse(raw.get().as_bytes()).ok()).collect::<Vec<_>>())
-            });
-            found.extend(contacts.await?.into_iter().filter(|contact| contact.tag_count <= contact.tags.len() as u64));
+            let contacts = self.find_contacts(&body).await?;
+            found.extend(contacts.into_iter().filter(|contact| contact.tag_count <= contact.tags.len() as u64));
         }
         Ok(found)
+    }
+
+    /// The same search by address. Intercom compares addresses whatever their case.
+    pub(crate) async fn contacts_by_email(&self, email: &str) -> Result<Vec<Contact>, CallError> {
+        let body = value!({
+            "query": { "field": "email", "operator": "=", "value": email },
+            "pagination": { "per_page": 150 },
+        });
+        self.find_contacts(&body).await
+    }
+
+    async fn find_contacts(&self, body: &Value) -> Result<Vec<Contact>, CallError> {
+        let request = self.question("contacts", "/contacts/search", body);
+        self.caller
+            .call(&request, |reply| {
+                let page: Page<'_> = json(reply.whole()?)?;
+                let list = page.data.ok_or_else(|| unreadable("a page without contacts"))?;
+                Ok(list.into_iter().filter_map(|raw| Contact::parse(raw.get().as_bytes()).ok()).collect())
+            })
+            .await
     }
 
     /// `GET /conversations/{id}`,

@@ -1,9 +1,10 @@
 // The console's API, as this page asks it. The browser holds the session; this script never sees it.
 
 export class Refused extends Error {
-  constructor(status, sentence) {
+  constructor(status, sentence, value = null) {
     super(sentence);
     this.status = status;
+    this.value = value;
   }
 }
 
@@ -26,7 +27,7 @@ async function call(method, path, body) {
   } catch { /* not ours: a proxy's page, say */ }
   if (!answer.ok) {
     if (answer.status === 401 && path !== "/api/session") document.dispatchEvent(new Event("signed-out"));
-    throw new Refused(answer.status, value?.error ?? `The console answered ${answer.status}.`);
+    throw new Refused(answer.status, value?.error ?? `The console answered ${answer.status}.`, value);
   }
   return value;
 }

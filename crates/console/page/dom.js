@@ -41,14 +41,15 @@ export function say(kind, ...sentences) {
   return el("div", { class: `say ${kind}` }, sentences.filter(Boolean).map((sentence) => el("p", null, sentence)));
 }
 
-/** A table that scrolls by itself where it is wider than the page. `columns`: [title, class]; cells are texts or nodes. */
-export function table(caption, columns, rows) {
-  const head = columns.map(([title, kind]) => el("th", { scope: "col", class: kind }, title || el("span", { class: "unseen" }, "Actions")));
+/** A table that scrolls by itself where it is wider than the page, or stacks its cells. `columns`: [title, class]; cells are texts or nodes. */
+export function table(caption, columns, rows, kind = "") {
+  const head = columns.map(([title, style]) => el("th", { scope: "col", role: "columnheader", class: style }, title || el("span", { class: "unseen" }, "Actions")));
   const body = rows.map((cells) =>
-    el("tr", null, cells.map((cell, index) =>
-      index === 0 ? el("th", { scope: "row", class: columns[0][1] }, cell) : el("td", { class: columns[index][1] }, cell))));
-  return el("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": caption },
-    el("table", null, el("caption", { class: "unseen" }, caption), el("thead", null, el("tr", null, head)), el("tbody", null, body)));
+    el("tr", { role: "row" }, cells.map((cell, index) =>
+      index === 0 ? el("th", { scope: "row", role: "rowheader", class: columns[0][1] }, cell)
+        : el("td", { role: "cell", class: columns[index][1], "data-name": columns[index][0] }, cell))));
+  return el("div", { class: `scroll ${kind}`, tabindex: 0, role: "region", "aria-label": caption },
+    el("table", { role: "table", "aria-label": caption }, el("thead", { role: "rowgroup" }, el("tr", { role: "row" }, head)), el("tbody", { role: "rowgroup" }, body)));
 }
 
 export function facts(pairs) {

@@ -39,7 +39,7 @@ export function events() {
     const rows = shown.map((event) => [at(event.at), event.metric, tag(event.fate), event.reason ?? "", event.contact ? el("code", null, event.contact) : "",
       el("button", { type: "button", class: "quiet small", "aria-label": `Details of ${event.metric}, ${at(event.at)}`, onclick: () => details(event) }, "Details")]);
     fill(list, rows.length === 0 ? el("p", { class: "empty" }, "No such event is listed.")
-      : table("Recent events", [["When", "tight"], ["Metric", ""], ["Fate", ""], ["Why", ""], ["Contact", "wide"], ["", ""]], rows));
+      : table("Recent events", [["When", "tight"], ["Metric", ""], ["Fate", ""], ["Why", ""], ["Contact", ""], ["", ""]], rows, "stack"));
     fill(more, next && button("Older ones", async () => { extended = true; await attempt(next); }));
   }
   form.addEventListener("submit", async (event) => {

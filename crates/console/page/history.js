@@ -89,7 +89,7 @@ function stream(one) {
   const left = one.eta_seconds === null || one.percent >= 100 ? null : `about ${duration(one.eta_seconds)} left`;
   const label = `${one.name}, ${Math.floor(one.percent)} percent`;
   return el("section", { class: "stream", "aria-label": one.name },
-    el("div", { class: "top" }, el("h3", null, one.name), el("span", { class: "soft" }, `${number(one.done)} of ${number(one.total)}`),
+    el("div", { class: "top" }, el("h2", null, one.name), el("span", { class: "soft" }, `${number(one.done)} of ${number(one.total)}`),
       left && el("span", { class: "soft" }, left), el("span", { class: "percent" }, `${one.percent >= 100 ? 100 : one.percent.toFixed(1)} %`)),
     el("progress", { max: 100, value: one.percent, "aria-label": label }),
     el("p", { class: "soft small" }, `${plural(one.delivered, "event")} sent, ${number(sum(one.skipped))} skipped, ${number(one.dead)} refused`),
@@ -98,7 +98,7 @@ function stream(one) {
 }
 
 function planned(plan) {
-  return el("section", { class: "card", "aria-label": "Plan" }, el("h3", null, "What an import would take"),
+  return el("section", { class: "card", "aria-label": "Plan" }, el("h2", null, "What an import would take"),
     facts([
       ["Items in Intercom", number(plan.items)], ["Events", `about ${number(plan.events)}`], ["People", `about ${number(plan.contacts)}`],
       ["Profiles that Klaviyo has or gets", `about ${number(plan.profiles)}`], ["Newly billable profiles, at most", number(plan.billable_profiles_at_most)],
@@ -116,7 +116,7 @@ function verified(found) {
     return [el("h3", null, one.name), el("p", null, `${number(one.read)} read, ${number(one.with_fate)} with a known fate.`),
       differing.length > 0 && table(`Where ${one.name} differ`, [["When", ""], ["Intercom counts", "num"], ["Read", "num"]], differing.map(stretch))];
   });
-  return el("section", { class: "card", "aria-label": "Completeness" },
+  return el("section", { class: "card", "aria-label": "Completeness" }, el("h2", null, "Completeness"),
     say(found.complete ? "good" : "wait", found.complete ? "Complete: every item that Intercom counts is accounted for."
       : "Not everything is accounted for. Restart reads what differs again, and is harmless."), parts.flat());
 }

@@ -63,14 +63,14 @@ export function letters({ refresh, about }) {
     const rows = found.groups.map((group, index) => [group.reason, number(group.count), el("span", { class: "small" }, Object.keys(group.topics).join(", ")), ago(group.last_at),
       pair(`group ${index + 1}`, group.count, (action) => many(group.reason, group.count, action))]);
     fill(groups,
-      table("Refused notifications by cause", [["Cause", ""], ["How many", "num"], ["Topics", "wide"], ["Last", "tight"], ["", "tight"]], rows),
+      table("Refused notifications by cause", [["Cause", ""], ["How many", "num"], ["Topics", ""], ["Last", "tight"], ["", "tight"]], rows, "stack"),
       !found.whole && el("p", { class: "soft small" }, `The newest ${number(found.counted)} are counted.`),
       found.groups.length > 1 && el("div", { class: "actions" }, el("span", { class: "soft" }, `All ${number(found.counted)}:`), pair("all", found.counted, (action) => many(null, found.counted, action))));
   }
   function drawEach() {
     const rows = shown.map((letter) => [at(letter.at), letter.topic, letter.reason, el("div", { class: "row" },
       named(button("Explain", () => explainLetter(letter.id), "small"), `Explain ${letter.id}`), pair(letter.id, 1, (action) => one(letter, action)))]);
-    fill(each, rows.length === 0 ? el("p", { class: "empty" }, "There is none.") : table("Refused notifications", [["When", "tight"], ["Topic", ""], ["Cause", ""], ["", ""]], rows));
+    fill(each, rows.length === 0 ? el("p", { class: "empty" }, "There is none.") : table("Refused notifications", [["When", "tight"], ["Topic", ""], ["Cause", ""], ["", ""]], rows, "stack"));
     fill(more, next && button("Older ones", async () => {
       const page = await get(`/api/dead-letters?limit=50&after=${encodeURIComponent(next)}`);
       shown = [...shown, ...page.items];
@@ -81,7 +81,7 @@ export function letters({ refresh, about }) {
   function drawSince(items) {
     const rows = items.map((item) => [at(item.at), item.topic || "not known", item.action === "replay" ? "replayed" : "discarded",
       el("span", null, el("span", { class: `tag ${NOW[item.now] ?? ""}` }, item.now), item.why && ` ${item.why}`)]);
-    fill(since, rows.length === 0 ? el("p", { class: "empty" }, "None so far.") : table("Steered notifications", [["When", "tight"], ["Topic", ""], ["What was done", ""], ["Now", ""]], rows));
+    fill(since, rows.length === 0 ? el("p", { class: "empty" }, "None so far.") : table("Steered notifications", [["When", "tight"], ["Topic", ""], ["What was done", ""], ["Now", ""]], rows, "stack"));
   }
   function drawParked(found) {
     const rows = found.items.map((item) => [el("code", null, item.contacts.join(", ")), ago(item.since), named(button("Look again", () => attempt(async () => {
@@ -90,7 +90,7 @@ export function letters({ refresh, about }) {
       fill(said, say("good", sentence));
       announce(sentence);
     }), "small"), `Look again for contact ${item.contacts.join(", ")}`)]);
-    fill(parked, rows.length === 0 ? el("p", { class: "empty" }, "Nobody waits.") : table("Parked notifications", [["Intercom contact", ""], ["Waits for", "tight"], ["", "tight"]], rows),
+    fill(parked, rows.length === 0 ? el("p", { class: "empty" }, "Nobody waits.") : table("Parked notifications", [["Intercom contact", ""], ["Waits for", "tight"], ["", "tight"]], rows, "stack"),
       found.more && el("p", { class: "soft small" }, "There are more; these are looked at next."));
   }
 

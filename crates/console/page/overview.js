@@ -11,23 +11,25 @@ export function overview({ about }) {
   const root = el("div", null,
     el("h1", { class: "unseen" }, "Overview"), state,
     el("h2", null, "What became of it"),
-    el("p", { class: "soft small" }, "Every notification that Intercom was told we have is in exactly one of these places."),
+    el("p", { class: "soft small" }, "Every notification that was accepted is in exactly one of these places."),
     books, el("details", null, el("summary", null, "Why some were skipped"), reasons), times,
     el("h2", null, "Events per hour"), chart,
     el("h2", null, "Metrics"), metrics);
   let drawn = "";
   async function draw() {
     const report = await get("/api/events/hours");
-    const text = JSON.stringify(report);
+    const width = Math.round(chart.clientWidth) || 900;
+    const text = JSON.stringify([report, width]);
     // The table below the chart stays open, and under the reader's eyes, while nothing changed.
     if (text !== drawn) {
       const open = chart.querySelector("details")?.open;
-      fill(chart, hourly(report, about.metric_prefix));
+      fill(chart, hourly(report, about.metric_prefix, width));
       if (open && chart.querySelector("details")) chart.querySelector("details").open = true;
     }
     drawn = text;
   }
   let looks = 0;
+  addEventListener("resize", () => { if (root.isConnected) draw().catch(() => {}); });
   return {
     root,
     async update(status) {

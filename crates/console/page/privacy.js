@@ -4,6 +4,13 @@ import { post } from "./api.js";
 import { announce, confirm, el, fill, say, table } from "./dom.js";
 import { plural } from "./words.js";
 
+function removed(report) {
+  const counts = [[report.parked, "parked notification"], [report.dead_letters, "refused notification"], [report.cached_contacts, "remembered contact"],
+    [report.recent_events, "listed event"], [report.identifiers, "identifier"], [report.klaviyo_deletions, "deletion asked of Klaviyo", "deletions asked of Klaviyo"]];
+  const some = counts.filter(([count]) => count > 0).map(([count, one, many]) => plural(count, one, many));
+  return some.length > 0 ? some.join(", ") : "nothing, because nothing was kept";
+}
+
 export function privacy({ about }) {
   const said = el("div");
   const who = el("input", { id: "who", type: "text", autocomplete: "off", spellcheck: "false", required: true });
@@ -21,12 +28,11 @@ export function privacy({ about }) {
     try {
       const body = given.includes("@") ? { email: given } : { contact: given };
       const report = await post("/api/forget", { ...body, klaviyo: also.checked });
-      const removed = Object.entries(report?.removed ?? {}).map(([what, count]) => `${what} ${count}`).join(", ");
-      fill(said, say("good", "Forgotten.", removed && `Removed: ${removed}.`));
+      fill(said, say("good", "Forgotten.", `Removed: ${removed(report)}.`), report.notes.map((note) => say("wait", note)));
       announce("The person was forgotten.");
       form.reset();
     } catch (error) {
-      fill(said, say("bad", error.status === 404 ? "This version forgets by itself only; see the table." : error.message));
+      fill(said, say("bad", error.message));
       announce(error.message);
     }
   });
@@ -45,7 +51,7 @@ export function privacy({ about }) {
   ];
   const root = el("div", null, el("h1", null, "Privacy"),
     el("p", { class: "lead" }, `Everything is kept in ${place}. Klaviyo is sent events and profile data, ${texts}; internal notes never. Consent is never touched, and logs hold ids only.`),
-    el("h2", null, "What is kept"), table("What is kept", [["What", ""], ["Holds", ""], ["How long", ""]], rows),
+    el("h2", null, "What is kept"), table("What is kept", [["What", ""], ["Holds", ""], ["How long", ""]], rows, "stack"),
     el("h2", null, "Forget a person"), said, form);
   return { root, async update() {} };
 }

@@ -2,6 +2,7 @@
 
 const whole = new Intl.NumberFormat("en-GB");
 const moments = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit", second: "2-digit" });
+const minutes = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" });
 const days = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short", year: "numeric" });
 const clock = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit" });
 
@@ -9,6 +10,7 @@ export const number = (value) => whole.format(value ?? 0);
 export const plural = (count, one, many = `${one}s`) => `${number(count)} ${count === 1 ? one : many}`;
 export const at = (time) => (time ? moments.format(new Date(time)) : "never");
 export const day = (time) => days.format(new Date(time));
+export const minute = (time) => minutes.format(new Date(time));
 export const hour = (time) => clock.format(new Date(time));
 
 export function duration(seconds) {

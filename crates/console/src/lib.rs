@@ -8,10 +8,14 @@ mod about;
 mod access;
 mod answer;
 mod attempts;
+mod connect;
+mod desk;
+mod forget;
 mod headers;
 mod history;
 mod letters;
 mod page;
+mod recipes;
 mod routes;
 mod session;
 mod sign;
@@ -30,6 +34,7 @@ use domain::Rules;
 pub use about::{About, Place};
 pub use access::Access;
 pub use attempts::Attempts;
+pub use desk::Desk;
 
 /// What the console reads and changes.
 pub trait ConsoleStore: Overview + DeadLetters + ParkedMessages + Documents + ItemBooks {}
@@ -58,6 +63,8 @@ pub struct Console<S, V, C> {
     pub history_days: Option<u32>,
     /// Who asks Intercom for `plan` and `verify`; `None` in set-up mode.
     pub asking: Option<Arc<dyn Asking>>,
+    /// Who sets things up.
+    pub desk: Desk,
 }
 
 /// The routes `/`, `/assets/…`, `/healthz` and `/api/…`.
@@ -75,6 +82,13 @@ where
         .route("/healthz", get(routes::health))
         .route(access::SESSION, get(sign::look::<S, V, C>).post(sign::sign_in::<S, V, C>).delete(sign::sign_out))
         .route("/api/status", get(routes::status::<S, V, C>))
+        .route("/api/connect", get(connect::report::<S, V, C>))
+        .route("/api/connect/check", post(connect::check::<S, V, C>))
+        .route("/api/connect/save", post(connect::save::<S, V, C>))
+        .route("/api/forget", post(forget::forget::<S, V, C>))
+        .route("/api/recipes", get(recipes::list::<S, V, C>))
+        .route("/api/recipes/{name}", get(recipes::preview::<S, V, C>))
+        .route("/api/recipes/{name}/apply", post(recipes::apply::<S, V, C>))
         .route("/api/events/recent", get(routes::recent_events::<S, V, C>))
         .route("/api/events/hours", get(routes::hours::<S, V, C>))
         .route("/api/dead-letters", get(routes::dead_letters::<S, V, C>))

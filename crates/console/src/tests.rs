@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use app::connect::KeyPlace;
 use app::ports::{
     Accepted, Books, Clock, DeadLetter, DeadLetterPage, DeadLetters, Document, Documents, ItemBook, ItemBooks,
     ItemCount, Overview, ParkedMessage, ParkedMessages, RecentEvent, Retention, StoreError, StoreResult,
@@ -21,7 +22,7 @@ use secrecy::SecretString;
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
 
-use super::{About, Access, Attempts, Console, Place, health_router, router};
+use super::{About, Access, Attempts, Console, Desk, Place, health_router, router};
 
 /// 2026-07-15T08:00:00Z.
 const NOW: Timestamp = Timestamp::constant(1_784_102_400, 0);
@@ -179,6 +180,7 @@ fn console<S>(store: S, setup: Vec<String>, access: Access) -> Console<S, NoVend
         about: About::new(Place::Machine, &Settings::default()),
         history_days: None,
         asking: None,
+        desk: Desk::empty(KeyPlace::Machine),
     }
 }
 

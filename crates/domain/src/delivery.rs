@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use crate::klaviyo::ApiError;
+use crate::klaviyo::{ApiError, BULK_MAX_EVENTS};
 use crate::skip::Skip;
 
 /// Fate of one event in one pass over its message.
@@ -83,6 +83,12 @@ pub fn route(events: usize, live: bool, single_now: u32, bulk_now: u32) -> Route
     let few = if live { FEW } else { 1 };
     let single_has_room = single_now as usize >= events;
     if events <= few && (single_has_room || bulk_now == 0) { Route::Singly } else { Route::Bulk }
+}
+
+/// How many items of history to take next, so that their events fill one bulk request and do not begin another that would be nearly
+/// empty: Klaviyo takes few of them a minute. By how many events the last items had, with a twentieth to spare.
+pub fn next_batch(items: usize, events: usize) -> usize {
+    (items.saturating_mul(BULK_MAX_EVENTS * 19 / 20) / events.max(1)).max(1)
 }
 
 /// What to do with a refused bulk request of several events: indices into it.
@@ -344,6 +350,17 @@ mod tests {
             assert!(!reason.contains(secret), "{reason}");
         }
         assert!(reason.starts_with("Klaviyo refused it with 400: Invalid email [hidden]"), "{reason}");
+    }
+
+    #[test]
+    fn the_next_batch_of_history_fills_one_request() {
+        for (items, events, expected) in
+            [(1_000, 1_000, 950), (1_000, 1_500, 633), (600, 900, 633), (10, 1, 9_500), (1, 0, 950)]
+        {
+            assert_eq!(next_batch(items, events), expected, "{items} items with {events} events");
+            assert!(events == 0 || expected * events / items <= BULK_MAX_EVENTS);
+        }
+        assert_eq!(next_batch(0, 5_000), 1, "never none");
     }
 
     #[test]

@@ -48,6 +48,12 @@ pub enum Endpoint {
     KlaviyoProfiles,
     /// `GET /api/accounts` and `GET /api/metrics`, under the tighter of their limits: 1 a second, 15 a minute.
     KlaviyoReads,
+    /// `POST /api/segments`, `POST /api/flows` and `POST /api/templates`, under the tightest of their limits: 1 a second, 15 a minute (and 100 a day, which a human does not reach).
+    /// What is made twice is there twice, so an unknown outcome is never tried again in place.
+    KlaviyoCreates,
+    /// Reading metrics, looking for segments, flows and templates, and asking for deletions, under the tightest of their limits:
+    /// 3 a second, 60 a minute.
+    KlaviyoAssets,
     /// `GET /api/profiles` and `GET /api/events`, under the tighter of their limits: 75 a second, 700 a minute.
     KlaviyoLookups,
     /// `GET /me`.
@@ -80,7 +86,9 @@ impl Endpoint {
             Self::KlaviyoBulk => 1,
             Self::KlaviyoProfiles => 2,
             Self::KlaviyoReads => 3,
-            Self::KlaviyoLookups => 4,
+            Self::KlaviyoCreates => 4,
+            Self::KlaviyoAssets => 5,
+            Self::KlaviyoLookups => 6,
         }
     }
 }
@@ -203,11 +211,13 @@ const LOOK_AGAIN: Duration = Duration::from_millis(50);
 const MINUTE: Duration = Duration::from_secs(60);
 
 /// By [`Endpoint::budget`].
-const KLAVIYO: [Terms; 5] = [
+const KLAVIYO: [Terms; 7] = [
     Terms { burst: Some(350), steady: 3_500, span: MINUTE },
     Terms { burst: Some(10), steady: 150, span: MINUTE },
     Terms { burst: Some(75), steady: 750, span: MINUTE },
     Terms { burst: Some(1), steady: 15, span: MINUTE },
+    Terms { burst: Some(1), steady: 15, span: MINUTE },
+    Terms { burst: Some(3), steady: 60, span: MINUTE },
     Terms { burst: Some(75), steady: 700, span: MINUTE },
 ];
 

@@ -1,5 +1,6 @@
 //! From an activity and its contact to the event that Klaviyo gets. Total: it never fails, it leaves out.
 
+pub mod catalog;
 mod conversation;
 mod profile;
 mod properties;

@@ -1,6 +1,7 @@
 //! What notifications and REST items become, from the outside: fixtures in, requests to Klaviyo out.
 
 mod agreement;
+mod catalog;
 mod contract;
 mod explaining;
 mod hostile;

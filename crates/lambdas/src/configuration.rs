@@ -35,6 +35,8 @@ pub struct Configuration {
     pub settings: Settings,
     /// The stack's name, for metrics.
     pub stack: String,
+    /// Where the keys are, for people; the secrets are read elsewhere.
+    pub secret: String,
 }
 
 impl Configuration {
@@ -56,6 +58,7 @@ impl Configuration {
             intercom_url: reader.url(INTERCOM_URL, INTERCOM_URL_DEFAULT),
             klaviyo_url: reader.url(KLAVIYO_URL, KLAVIYO_URL_DEFAULT),
             settings,
+            secret: reader.text(SECRET_ARN).unwrap_or_default(),
             stack: reader.text(STACK_NAME).unwrap_or_else(|| "intercom-klaviyo".to_owned()),
         };
         if reader.problems.is_empty() { Ok(configuration) } else { Err(EnvironmentError { problems: reader.problems }) }

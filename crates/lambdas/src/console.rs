@@ -2,14 +2,17 @@
 
 use std::sync::Arc;
 
+use app::connect::KeyPlace;
 use app::environment::CONSOLE_TOKEN;
+use app::forget::Forgetter;
 use app::history::{Asking, Questions};
 use app::ports::{Blocked, Clock as _, StoreError, VendorState};
+use app::recipes::Recipes;
 use aws::secrets::{SecretReader, SecretTrouble, Secrets};
 use axum::body::Body;
 use clients::StoredVendors;
 use clients::time::SystemClock;
-use console::{About, Access, Attempts, Console, Place};
+use console::{About, Access, Attempts, Console, Desk, Place};
 use http::Response;
 use jiff::Timestamp;
 use lambda_http::Request;
@@ -25,6 +28,9 @@ const STATUS: &str = "/api/status";
 
 /// The questions that are asked of Intercom.
 const QUESTIONS: [&str; 2] = ["/api/history/plan", "/api/history/verify"];
+
+/// What is made or deleted at Klaviyo begins with one of these.
+const DESK: [&str; 2] = ["/api/recipes", "/api/forget"];
 
 /// Why a request was not answered. Lambda answers 502 then, and the log has the sentence.
 #[derive(Debug, thiserror::Error)]
@@ -47,6 +53,7 @@ pub struct ConsoleFunction<R> {
     secrets: Secrets<R>,
     keys: KeyRing<R>,
     settings: Settings,
+    secret: String,
     attempts: Arc<Attempts>,
 }
 
@@ -59,7 +66,14 @@ impl<R: SecretReader> ConsoleFunction<R> {
         configuration: &Configuration,
     ) -> Result<Self, ConsoleError> {
         secrets.get(CONSOLE_TOKEN, SystemClock.now()).await?;
-        Ok(Self { store, secrets, keys, settings: configuration.settings.clone(), attempts: Arc::default() })
+        Ok(Self {
+            store,
+            secrets,
+            keys,
+            settings: configuration.settings.clone(),
+            secret: configuration.secret.clone(),
+            attempts: Arc::default(),
+        })
     }
 
     /// Answers one request, by what is stored at this moment.
@@ -77,6 +91,10 @@ impl<R: SecretReader> ConsoleFunction<R> {
             }
             false => None,
         };
+        let desk = match DESK.iter().any(|path| request.uri().path().starts_with(path)) {
+            true => self.desk().await?,
+            false => Desk::empty(self.place()),
+        };
         let router = console::router(Console {
             store: self.store.clone(),
             vendors: Seen(vendors),
@@ -88,10 +106,28 @@ impl<R: SecretReader> ConsoleFunction<R> {
             about: About::new(Place::Aws, &self.settings),
             history_days: self.settings.history_days,
             asking,
+            desk,
         });
         Ok(match router.oneshot(request).await {
             Ok(response) => response,
             Err(never) => match never {},
+        })
+    }
+}
+
+impl<R: SecretReader> ConsoleFunction<R> {
+    fn place(&self) -> KeyPlace {
+        KeyPlace::Aws { secret: self.secret.clone() }
+    }
+
+    async fn desk(&self) -> Result<Desk, ConsoleError> {
+        let (clients, rules) = (self.keys.clients().await?.0, Arc::new(self.settings.rules.clone()));
+        let forgetter =
+            Forgetter::new(self.store.clone(), clients.intercom, clients.klaviyo.clone(), Arc::clone(&rules));
+        Ok(Desk {
+            recipes: Some(Arc::new(Recipes::new(clients.klaviyo, rules))),
+            forgetting: Some(Arc::new(forgetter)),
+            ..Desk::empty(self.place())
         })
     }
 }

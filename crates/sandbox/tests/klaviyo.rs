@@ -176,12 +176,21 @@ async fn profiles_are_imported_and_deleted() {
 #[tokio::test]
 async fn assets_are_stored_and_listed() {
     let sandbox = start().await;
-    let flow = json!({ "data": { "type": "flow", "attributes": { "name": "CSAT follow-up", "definition": {} } } });
+    let flow = |definition: Value| json!({ "data": { "type": "flow", "attributes": { "name": "CSAT follow-up", "definition": definition } } });
+    let unknown = json!({ "triggers": [{ "type": "metric", "trigger_filter": { "metric_id": "nobody" } }] });
+    assert_eq!(klaviyo(&sandbox, "POST", "/api/flows", &flow(unknown)).await.status, 400);
+    sandbox.klaviyo().clear();
+    let flow = flow(json!({ "triggers": [] }));
     let made = klaviyo(&sandbox, "POST", "/api/flows", &flow).await;
     assert_eq!((made.status, made.json()["data"]["attributes"]["status"].clone()), (201, json!("draft")));
     assert_eq!(klaviyo(&sandbox, "POST", "/api/flows", &flow).await.status, 429);
     let listed = klaviyo(&sandbox, "GET", "/api/flows", &Value::Null).await;
     assert_eq!(listed.json()["data"].as_array().map(Vec::len), Some(1));
+    for (name, count) in [("CSAT%20follow-up", 1), ("CSAT", 0)] {
+        let path = format!("/api/flows?filter=equals(name,%22{name}%22)");
+        let listed = klaviyo(&sandbox, "GET", &path, &Value::Null).await;
+        assert_eq!(listed.json()["data"].as_array().map(Vec::len), Some(count), "{name}");
+    }
 }
 
 #[tokio::test]

@@ -48,7 +48,7 @@ impl DeadLetters for SqliteStore {
 
     async fn discard(&self, id: &str) -> StoreResult<bool> {
         let Some(id) = row_id(id) else { return Ok(false) };
-        self.write(0, true, move |work| discard(work, id)).await
+        self.write(0, true, move |work| give_up(work, id, DISCARDED)).await
     }
 
     async fn dead_letter_body(&self, id: &str) -> StoreResult<Option<Accepted>> {
@@ -99,14 +99,14 @@ fn replay(work: &mut Work<'_>, id: i64) -> Result<bool, Trouble> {
     Ok(true)
 }
 
-fn discard(work: &mut Work<'_>, id: i64) -> Result<bool, Trouble> {
+pub(crate) fn give_up(work: &mut Work<'_>, id: i64, reason: &str) -> Result<bool, Trouble> {
     let lane = work.connection.prepare_cached(LANE)?.query_row([id], |row| row.get(0)).optional()?.map(inbox::lane);
     let Some(lane) = lane else { return Ok(false) };
     work.connection.prepare_cached(REMOVE)?.execute([id])?;
     if lane != Lane::Live {
-        items::give_up(work, id, DISCARDED)?;
+        items::give_up(work, id, reason)?;
     }
-    let to = gone(work, id, Place::Skipped(DISCARDED))?;
+    let to = gone(work, id, Place::Skipped(reason))?;
     work.changes.moved(lane, Place::Dead, to);
     Ok(true)
 }

@@ -12,6 +12,7 @@ mod connection;
 mod dead_letters;
 mod documents;
 mod file;
+mod forget;
 mod history;
 mod inbox;
 mod items;

@@ -17,7 +17,7 @@ use crate::time::{micros, moment};
 use crate::totals::Place;
 use crate::trouble::Trouble;
 
-const WAITING_FOR: &str = "SELECT id FROM parked_contacts WHERE contact = ?1";
+pub(crate) const WAITING_FOR: &str = "SELECT id FROM parked_contacts WHERE contact = ?1";
 const BACK_TO_QUEUE: &str = "
 INSERT INTO queue (lane, id, visible_at, attempts, contact_tries, sent)
 SELECT m.lane, p.id, ?2, p.attempts, 0, p.sent FROM parked AS p JOIN messages AS m ON m.id = p.id WHERE p.id = ?1
@@ -97,7 +97,7 @@ fn release_one(work: &mut Work<'_>, id: i64) -> Result<bool, Trouble> {
     Ok(lane.is_some())
 }
 
-fn unpark(connection: &Connection, id: i64) -> Result<(), Trouble> {
+pub(crate) fn unpark(connection: &Connection, id: i64) -> Result<(), Trouble> {
     connection.prepare_cached(UNPARK)?.execute([id])?;
     connection.prepare_cached(UNPARK_CONTACTS)?.execute([id])?;
     Ok(())

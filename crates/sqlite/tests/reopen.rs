@@ -6,8 +6,8 @@ use std::time::Duration;
 use app::contract::START;
 use app::fakes::ManualClock;
 use app::ports::{
-    Accepted, Claim, ClaimOutcome, Claimed, DeadLetters, Documents, End, Inbox, Lane, Ledger, Overview, ParkedMessages,
-    Parking, Progress, Settlement, StoreError, WorkQueue,
+    Accepted, Claim, ClaimOutcome, Claimed, DeadLetters, Documents, End, Inbox, ItemBooks, Lane, Ledger, Overview,
+    ParkedMessages, Parking, Progress, Settlement, StoreError, WorkQueue,
 };
 use bytes::Bytes;
 use domain::{ContactId, EventKey, Identity, SignatureScheme};
@@ -185,6 +185,47 @@ async fn a_file_of_the_first_format_still_opens() {
     let key = EventKey::new("w", format_args!("ticket-created:1")).hash();
     let wish = Claim { key, message: claimed[0].id.clone(), identity: Identity::default() };
     assert_eq!(store.claim_events(vec![wish]).await.expect("claim_events answer"), [ClaimOutcome::Taken]);
+}
+
+/// As the program that made it left it: the same file with the tables and rows of its format.
+const FORMAT_2: &str = include_str!("fixtures/format-2.sql");
+
+#[tokio::test]
+async fn a_file_of_the_second_format_still_opens() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("state.db");
+    Connection::open(&path).expect("made").execute_batch(&format!("{FORMAT_1}\n{FORMAT_2}")).expect("filled");
+    let store = open(&path, &ManualClock::at(START)).expect("it opens");
+    let book = store.item_book("history/1/tickets").await.expect("item_book answers");
+    assert_eq!((book.items, book.events.delivered, book.events.dead, book.events.skipped["duplicate"]), (2, 3, 1, 1));
+    let letters = store.dead_letters(None, 10).await.expect("dead_letters answer").items;
+    assert_eq!((letters.len(), letters[0].reason.as_str()), (2, "refused too"));
+    assert!(store.discard(&letters[0].id).await.expect("discard answers"));
+    let book = store.item_book("history/1/tickets").await.expect("item_book answers");
+    assert_eq!((book.events.dead, book.events.skipped["discarded"]), (0, 1), "what it left open is closed");
+    assert_eq!(&claim(&store).await[0].accepted.body[..], b"waiting");
+}
+
+/// A newer program's file is left as it is, with a sentence that says what to do.
+#[tokio::test]
+async fn a_file_of_a_newer_format_is_refused_and_untouched() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("state.db");
+    drop(open(&path, &ManualClock::at(START)).expect("made"));
+    let connection = Connection::open(&path).expect("opened");
+    connection
+        .execute_batch(
+            "UPDATE meta SET value = 99 WHERE name = 'format_version'; CREATE TABLE later (x); PRAGMA wal_checkpoint",
+        )
+        .expect("changed");
+    drop(connection);
+    let error = open(&path, &ManualClock::at(START)).err().expect("it is newer").to_string();
+    assert!(error.contains("it has format 99") && error.contains("use the newer program that wrote it"), "{error}");
+    let connection = Connection::open(&path).expect("opened");
+    let later: i64 = connection
+        .query_row("SELECT count(*) FROM sqlite_schema WHERE name = 'later'", [], |row| row.get(0))
+        .expect("an answer");
+    assert_eq!(later, 1);
 }
 
 #[tokio::test]

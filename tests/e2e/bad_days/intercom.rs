@@ -105,6 +105,8 @@ fn refused_token(status_code: u16, on: Matcher, from_the_start: bool) {
         let other = world.customer("Bruno Costa");
         happens(&world, &other);
         world.wait_for_events(1, SOON);
+        // It leaves the queue a moment after it is there.
+        world.wait_until_quiet(SOON);
         world.sandbox.intercom().faults().push(fault);
     }
     let before = world.sandbox.klaviyo().event_count();

@@ -6,6 +6,7 @@ use sandbox::{Fault, FaultKind, Matcher};
 use serde_json::{Value, json};
 use tests::wait::throughout;
 
+use crate::product::EXACT_AT_EVERY_LOOK;
 use crate::support::{PARKING, SOON, World};
 
 fn api() -> Matcher {
@@ -130,6 +131,9 @@ fn a_key_that_may_not_write_events_stops_delivery_until_it_may() {
 #[test]
 fn a_blocked_pipeline_probes_at_once_after_a_restart() {
     let mut world = World::start();
+    // A function may be ended with the message still in its hands; its queue then gives it out again after a while.
+    world.hasten();
+    let at_once = if EXACT_AT_EVERY_LOOK { Duration::from_secs(10) } else { PARKING };
     let ada = world.customer("Ada Byron");
     world.sandbox.klaviyo().faults().push(Fault::forever(api(), FaultKind::status(401)));
     let key = happens(&world, &ada);
@@ -137,7 +141,7 @@ fn a_blocked_pipeline_probes_at_once_after_a_restart() {
     world.sandbox.klaviyo().faults().clear();
     world.stop();
     world.run();
-    world.wait_for_events(1, Duration::from_secs(10));
+    world.wait_for_events(1, at_once);
     assert!(world.has_event(&key));
     world.finish();
 }

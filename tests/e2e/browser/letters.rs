@@ -12,11 +12,11 @@ const CURSED: &str = "Cursed parcel";
 fn a_refused_one_is_explained_and_replayed_and_one_is_discarded() {
     let world = World::start();
     let ada = world.customer("Ada Byron");
-    world.subscribe();
+    world.subscribe_to("ticket.created");
     let intercom = world.sandbox.intercom();
-    world.sandbox.klaviyo().refuse_when("data.attributes.properties.Ticket name", CURSED, "no such parcels here");
+    world.sandbox.klaviyo().refuse_when("Ticket name", CURSED, "no such parcels here");
     for _ in 0..3 {
-        intercom.create_ticket(&ada, "Customer ticket", CURSED).expect("filed");
+        intercom.create_ticket(&ada, "Order problem", CURSED).expect("filed");
     }
     world.wait_for("three are dead", |status| status["dead"] == 3 && status["in_flight"] == 0);
     world.sign_in();

@@ -55,8 +55,18 @@ impl World {
 
     /// Lets Intercom tell of everything from now on.
     pub(crate) fn subscribe(&self) {
+        self.sandbox.intercom().subscribe_all();
+        self.announce();
+    }
+
+    /// Lets Intercom tell of one topic.
+    pub(crate) fn subscribe_to(&self, topic: &str) {
+        self.sandbox.intercom().subscribe([topic]);
+        self.announce();
+    }
+
+    fn announce(&self) {
         let intercom = self.sandbox.intercom();
-        intercom.subscribe_all();
         intercom.set_webhook(format!("http://{}/webhooks/intercom", self.address));
     }
 
@@ -88,13 +98,15 @@ impl World {
         self.browser.wait_until(&format!("the section {key}"), &script);
     }
 
-    /// The status, by the API.
+    /// Waits until the status, by the API, says so.
     pub(crate) fn wait_for(&self, what: &str, says: impl Fn(&Value) -> bool) -> Value {
-        wait::until(what, SOON, || {
-            let bearer = format!("Bearer {TOKEN}");
-            let answer = request(&self.address, "GET", "/api/status", &[("authorization", &bearer)], b"").ok()?;
-            Some(answer.json()).filter(|status| says(status))
-        })
+        let bearer = format!("Bearer {TOKEN}");
+        let mut last = Value::Null;
+        let found = wait::try_until(SOON, || {
+            last = request(&self.address, "GET", "/api/status", &[("authorization", &bearer)], b"").ok()?.json();
+            says(&last).then(|| last.clone())
+        });
+        found.unwrap_or_else(|| panic!("waited {SOON:?} in vain: {what}; the status says {last}"))
     }
 
     /// What the binary has logged.

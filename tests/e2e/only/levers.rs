@@ -6,18 +6,9 @@ use serde_json::json;
 
 use crate::support::{SOON, World};
 
-/// Whether the consumer is handed messages; what an operator switches off to look at a queue.
+/// Whether the consumer is handed messages.
 pub(super) fn consume(world: &World, enabled: bool) {
-    let (stack, emulator) = (world.product.stack(), world.product.emulator());
-    let consumer = stack.output("ConsumerFunctionName");
-    let path = format!("/2015-03-31/event-source-mappings/?FunctionName={consumer}");
-    let mappings = emulator.lambda("GET", &path, None);
-    let mappings = mappings["EventSourceMappings"].as_array().expect("a list");
-    assert_eq!(mappings.len(), 2, "one for each queue");
-    for mapping in mappings {
-        let path = format!("/2015-03-31/event-source-mappings/{}", mapping["UUID"].as_str().expect("an id"));
-        emulator.lambda("PUT", &path, Some(&json!({ "Enabled": enabled })));
-    }
+    world.product.consume(enabled);
 }
 
 /// Sets or, with `None`, removes a variable of the function whose name is in the output `function`.

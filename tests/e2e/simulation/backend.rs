@@ -30,6 +30,10 @@ pub(crate) trait Backend {
     /// A process that has just started.
     fn process(&self) -> Self::Store;
     fn calm(&self) -> Self::Calm;
+    /// How often the queue has handed out one message at most; only where the queue is a service of its own.
+    fn most_receives(&self) -> u32 {
+        0
+    }
     fn push_fault(&self, fault: StoreFault);
     /// The next call of the queue fails, where the queue is a service of its own.
     fn push_queue_fault(&self, fault: StoreFault);
@@ -133,6 +137,10 @@ impl<const EVENT_SOURCE: bool> Backend for OnAws<EVENT_SOURCE> {
         let (table, queues, started) = (MemoryTable::default(), MemoryQueues::new(clock.clone()), Arc::default());
         let calm = Self::start(&clock, &table, &queues, &started);
         Self { clock, table, queues, started, calm }
+    }
+
+    fn most_receives(&self) -> u32 {
+        self.queues.most_receives()
     }
 
     fn process(&self) -> Self::Store {

@@ -11,6 +11,7 @@ use app::ports::{CallError, Clock, DeadLetters, Overview, Retention, Vendor};
 use app::receive::Receiver;
 use bytes::Bytes;
 use domain::contact::Contact;
+use domain::limits::{Endpoint, Governor, Outcome};
 use domain::signature::sign_hub;
 use domain::{ClientSecrets, ContactId, Rules};
 use http::{HeaderMap, HeaderValue};
@@ -176,6 +177,28 @@ impl<B: Backend> World<B> {
             books.delivered + skipped + books.parked + books.dead + books.in_flight,
             "the books do not add up: {books:?}"
         );
+    }
+
+    /// Klaviyo refuses our key for so long. It is probed when the governor says so, and what waits is handed out when its wait ends.
+    /// Gives how often one message was handed out at most.
+    pub(crate) fn refuse_key_for(&self, time: Duration) -> u32 {
+        let end = self.clock.now() + time;
+        let mut governor = Governor::klaviyo(true);
+        while self.clock.now() < end {
+            let now = self.clock.now();
+            if let Ok(ticket) = governor.admit(Endpoint::KlaviyoEvents, now) {
+                let denied = Outcome::Denied { reason: "401".to_owned(), everywhere: true };
+                governor.settle(&ticket, denied, None, now);
+            }
+            let until = governor.next_probe().expect("it is stopped");
+            let trouble = CallError::Stopped { vendor: Vendor::Klaviyo, reason: "401".to_owned(), until };
+            self.klaviyo.set_trouble(Some(trouble));
+            if run(self.backend.step(&self.store, &self.consumer), &self.clock) == 0 {
+                let next = self.backend.next_visible().expect("nothing is given up");
+                self.clock.set(next.max(now));
+            }
+        }
+        self.backend.most_receives()
     }
 
     /// How many messages wait for their contact.

@@ -69,6 +69,12 @@ impl Product {
     /// One machine does its chores when they are due, and knows what a killed process had in hand.
     pub(crate) fn hasten(&mut self) {}
 
+    /// What piles up here is what Klaviyo does not take.
+    pub(crate) fn pile_up(&mut self) {}
+
+    /// Batches are as large as they can be.
+    pub(crate) fn gather(&mut self) {}
+
     pub(crate) fn is_running(&self) -> bool {
         self.run.is_some()
     }

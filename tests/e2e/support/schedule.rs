@@ -4,22 +4,23 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use tests::http::request;
+use serde_json::json;
+use tests::emulator::Stack;
 
 /// Ticks until it is dropped. Every invocation of the function is one tick, whoever calls.
 pub(crate) struct Schedule(Arc<AtomicBool>);
 
 impl Schedule {
-    /// Calls `function` through the emulator at `address`.
-    pub(crate) fn start(address: &str, function: &str) -> Self {
+    /// Calls the stack's backfill function.
+    pub(crate) fn start(stack: &Stack<'_>) -> Self {
         let ended = Arc::new(AtomicBool::new(false));
         for _ in 0..2 {
-            let (address, ended) = (address.to_owned(), Arc::clone(&ended));
-            let path = format!("/2015-03-31/functions/{function}/invocations");
+            let (caller, ended) = (stack.caller(), Arc::clone(&ended));
+            let path = format!("/2015-03-31/functions/{}/invocations", stack.output("BackfillFunctionName"));
             std::thread::spawn(move || {
                 while !ended.load(Ordering::Relaxed) {
                     // A tick that was killed, or that takes longer than this waits, is followed by the next one.
-                    let _ = request(&address, "POST", &path, &[], b"{}");
+                    let _ = caller.post(&path, &json!({}));
                     std::thread::sleep(Duration::from_millis(500));
                 }
             });

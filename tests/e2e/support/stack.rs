@@ -15,6 +15,7 @@ use tests::http::Connection;
 use tests::process::{Ended, Process};
 
 use crate::gateway::Gateway;
+use crate::gatherer::Gatherer;
 use crate::schedule::Schedule;
 use crate::support::{TOKEN, World};
 
@@ -41,6 +42,7 @@ pub(crate) struct Product {
     addresses: Option<Addresses>,
     hastened: bool,
     schedule: Option<Schedule>,
+    gatherer: Option<Gatherer>,
 }
 
 /// Function URLs as plain addresses on this machine.
@@ -52,7 +54,15 @@ struct Addresses {
 impl Product {
     /// Not deployed yet.
     pub(crate) fn new(variables: BTreeMap<String, String>) -> Self {
-        Self { emulator: Emulator::start(), variables, secret: None, addresses: None, hastened: false, schedule: None }
+        Self {
+            emulator: Emulator::start(),
+            variables,
+            secret: None,
+            addresses: None,
+            hastened: false,
+            schedule: None,
+            gatherer: None,
+        }
     }
 
     pub(crate) fn set(&mut self, name: &str, value: &str) {
@@ -95,8 +105,36 @@ impl Product {
             stack.set_attribute(queue, "VisibilityTimeout", SHORT_VISIBILITY);
         }
         stack.set_variable("ConsumerFunctionName", "QUEUE_VISIBILITY_SECONDS", Some(SHORT_VISIBILITY));
-        let schedule = Schedule::start(&self.emulator.address(), stack.output("BackfillFunctionName"));
+        let schedule = Schedule::start(&stack);
         self.schedule = Some(schedule);
+    }
+
+    /// Whether the consumer is handed messages; what an operator switches off to look at a queue.
+    pub(crate) fn consume(&self, enabled: bool) {
+        let stack = self.stack();
+        let path = format!("/2015-03-31/event-source-mappings/?FunctionName={}", stack.output("ConsumerFunctionName"));
+        let mappings = self.emulator.lambda("GET", &path, None);
+        let mappings = mappings["EventSourceMappings"].as_array().expect("a list");
+        assert_eq!(mappings.len(), 2, "one for each queue");
+        for mapping in mappings {
+            let path = format!("/2015-03-31/event-source-mappings/{}", mapping["UUID"].as_str().expect("an id"));
+            self.emulator.lambda("PUT", &path, Some(&json!({ "Enabled": enabled })));
+        }
+    }
+
+    /// From now on messages are handed over in batches as large as AWS makes them.
+    pub(crate) fn gather(&mut self) {
+        self.consume(false);
+        // A poll that was on its way when it was switched off ends first.
+        std::thread::sleep(Duration::from_secs(2));
+        let gatherer = Gatherer::start(&self.stack());
+        self.gatherer = Some(gatherer);
+    }
+
+    /// Nobody is handed messages until [`Product::gather`].
+    pub(crate) fn pile_up(&mut self) {
+        self.gatherer = None;
+        self.consume(false);
     }
 
     fn secrets(&self) -> Value {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::{Mutex, PoisonError};
 
 use super::tools;
@@ -40,6 +41,9 @@ fn build(binaries: &Path, place: &Path) {
         .expect("sam starts");
     let said = [ended.stdout, ended.stderr].concat();
     assert!(ended.status.success(), "sam build:\n{}", String::from_utf8_lossy(&said));
+    let script = binary::workspace().join("infra/emulator/pack.py");
+    let packed = Command::new(tools::ministack()).arg(script).arg(place).output().expect("python starts");
+    assert!(packed.status.success(), "{}", String::from_utf8_lossy(&packed.stderr));
     // Both hold the same binaries, and SAM has copied them.
     let _ = fs::remove_dir_all(place.with_extension("cargo"));
 }

@@ -90,6 +90,7 @@ impl<S: ConsumerStore, I: Intercom, K: Klaviyo, C: Clock, J: Jitter> Consumer<S,
         let planning = reading::Planning { ours: &ours, rules: &self.rules, now: self.deps.clock.now() };
         let (plans, mut works) = planning.plan(&calls);
         self.note_contact_changes(&plans).await;
+        self.note_topics(&plans).await;
         drop_doubles_within_messages(&mut works);
         let others = self.people_of_facts(&plans).await;
         let people = self.find_people(claimed, &mut works, others, deadline).await;
@@ -104,6 +105,12 @@ impl<S: ConsumerStore, I: Intercom, K: Klaviyo, C: Clock, J: Jitter> Consumer<S,
         self.send(&Sending { lane, ours: &ours, claimed, deadline }, &mut works).await;
         self.tell_support(&mut support, claimed, &works, deadline).await;
         self.outcome(claimed, plans, works, &support.waits)
+    }
+
+    /// For whoever connects and wants to see what has arrived.
+    async fn note_topics(&self, plans: &[MessagePlan]) {
+        let live = plans.iter().filter(|plan| plan.counted.is_none()).map(|plan| plan.topic.as_str());
+        self.topics.note(&self.deps.store, live, self.deps.clock.now().as_second()).await;
     }
 
     /// Contacts that changed are asked for afresh, and those that can be identified now release what waited for them.

@@ -1,9 +1,12 @@
 //! Sends what is ready: singly when few, in bulk when many, and cuts a refused bulk request down until only the culprit is
 //! left.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use domain::delivery::{EventFate, MAX_ATTEMPTS, Route, cut_down, refusal, refuses_as_duplicate, refuses_phone, route};
+use domain::delivery::{
+    EventFate, MAX_ATTEMPTS, Route, cut_down, next_batch, refusal, refuses_as_duplicate, refuses_phone, route,
+};
 use domain::klaviyo::{ApiError, BULK_MAX_BYTES, BULK_MAX_EVENTS, PreparedEvent};
 use domain::mapping::{Mapping, Origin};
 use domain::{Identity, Skip};
@@ -89,6 +92,9 @@ impl<S: ConsumerStore, I: Intercom, K: Klaviyo, C: Clock, J: Jitter> Consumer<S,
             origin: Origin::History,
         };
         let prepared: Vec<PreparedEvent> = ready.iter().filter_map(|index| prepare(&mapping, &works[*index])).collect();
+        if lane == Lane::History {
+            self.history_batch.store(next_batch(claimed.len(), prepared.len()), Ordering::Relaxed);
+        }
         let room = self.deps.klaviyo.room();
         let verdicts = match route(prepared.len(), lane != Lane::History, room.single_now, room.bulk_now) {
             Route::Singly => self.singly(&prepared, (0..prepared.len()).collect(), deadline).await,

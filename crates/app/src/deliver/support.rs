@@ -252,7 +252,7 @@ impl<S: ConsumerStore, I: Intercom, K: Klaviyo, C: Clock, J: Jitter> Consumer<S,
             }
         }
         for _ in 0..ROUNDS {
-            self.import(support, claimed, deadline).await;
+            self.import_profiles(support, claimed, deadline).await;
             match self.is_still_true(&book, support).await {
                 Ok(true) => break,
                 Ok(false) => {}
@@ -271,7 +271,7 @@ impl<S: ConsumerStore, I: Intercom, K: Klaviyo, C: Clock, J: Jitter> Consumer<S,
         self.put_marks_away(&book, support, claimed).await;
     }
 
-    async fn import(&self, support: &mut Support, claimed: &[Claimed], deadline: Timestamp) {
+    async fn import_profiles(&self, support: &mut Support, claimed: &[Claimed], deadline: Timestamp) {
         let waits = |index: usize| support.waits.iter().any(|(waiting, _)| *waiting == index);
         let wanted: Vec<(String, usize)> = support
             .tellings

@@ -11,8 +11,8 @@ use jiff::Timestamp;
 
 use super::yield_once;
 use crate::ports::{
-    CallError, ContactLookup, FoundItem, Intercom, IntercomSearch, Names, SearchBy, SearchPage, SearchQuery, Vendor,
-    Workspace,
+    CallError, ContactLookup, ContactSearch, FoundItem, Intercom, IntercomSearch, Names, SearchBy, SearchPage,
+    SearchQuery, Vendor, Workspace,
 };
 
 /// Cheap to clone; clones are the same service.
@@ -193,6 +193,22 @@ impl State {
 fn is_open(item: &FoundItem) -> bool {
     let item: serde_json::Value = serde_json::from_slice(&item.json).unwrap_or_default();
     matches!(item["state"].as_str(), Some("open" | "snoozed")) || item["open"] == true
+}
+
+impl ContactSearch for FakeIntercom {
+    async fn contacts_by_email(&self, email: &str) -> Result<Vec<Contact>, CallError> {
+        yield_once().await;
+        let state = self.lock();
+        if let Some(trouble) = &state.trouble {
+            return Err(trouble.clone());
+        }
+        let has = |contact: &Contact| contact.email.as_deref().is_some_and(|known| known.eq_ignore_ascii_case(email));
+        let known = state.contacts.values().filter_map(|entry| match entry {
+            Entry::Known(contact) => Some(contact.as_ref().clone()),
+            Entry::MergedInto(_) => None,
+        });
+        Ok(known.filter(has).collect())
+    }
 }
 
 impl IntercomSearch for FakeIntercom {

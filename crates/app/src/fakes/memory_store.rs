@@ -4,6 +4,7 @@
 //! all when it is dropped; what an adapter does about crashes is the adapter's to test.
 
 mod books;
+mod forget;
 mod items;
 mod messages;
 mod records;

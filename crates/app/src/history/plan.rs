@@ -12,7 +12,7 @@ use domain::mapping::identity_of;
 use serde::Serialize;
 
 use super::{HistoryStore, Importer};
-use crate::ports::{CallError, Clock, Intercom, IntercomSearch, KlaviyoReader, SearchBy, SearchQuery};
+use crate::ports::{CallError, Clock, Intercom, IntercomSearch, KlaviyoReader, KnownBy, SearchBy, SearchQuery};
 
 /// An estimate of an import that would start now.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -29,12 +29,11 @@ pub struct Plan {
     pub profiles: u64,
     /// Those with an e-mail address: Klaviyo bills each that it did not have before.
     pub billable_profiles_at_most: u64,
-    /// Profiles that Klaviyo does not have yet, by the sample; `None` where Klaviyo cannot be asked. Who has only a phone number is
-    /// counted as new.
+    /// Profiles that Klaviyo does not have yet, by the sample; `None` where Klaviyo cannot be asked.
     pub new_profiles: Option<u64>,
     /// Those of the new ones that Klaviyo will bill: they have an e-mail address.
     pub new_billable_profiles: Option<u64>,
-    /// How many addresses Klaviyo was asked about.
+    /// How many addresses and phone numbers Klaviyo was asked about.
     pub profiles_sampled: u64,
     /// Why Klaviyo was not asked.
     pub note: Option<String>,
@@ -82,6 +81,8 @@ struct Sample {
 struct People {
     /// Addresses, in lower case.
     emails: BTreeSet<String>,
+    /// Numbers of those without an address.
+    phones: BTreeSet<String>,
     /// Estimates for all.
     with_email: u64,
     with_phone_only: u64,
@@ -135,12 +136,16 @@ impl<S: HistoryStore, I: Intercom + IntercomSearch, C: Clock> Importer<S, I, C> 
         let found = if ids.is_empty() { Vec::new() } else { self.intercom.contacts(&ids).await? };
         let (mut with_email, mut with_phone_only) = (0, 0);
         for identity in found.iter().map(|contact| identity_of(contact, &self.rules)) {
-            match identity.email {
-                Some(email) => {
+            match (identity.email, identity.phone) {
+                (Some(email), _) => {
                     with_email += 1;
                     people.emails.insert(email.to_lowercase());
                 }
-                None => with_phone_only += u64::from(identity.is_known()),
+                (None, Some(phone)) => {
+                    with_phone_only += 1;
+                    people.phones.insert(phone);
+                }
+                (None, None) => {}
             }
         }
         let contacts = scaled(sample.contacts.len() as u64, items, sample.items);
@@ -190,30 +195,41 @@ impl<S: HistoryStore, I: Intercom + IntercomSearch, C: Clock> Importer<S, I, C> 
     }
 }
 
-/// Which of the sampled addresses Klaviyo has. That it cannot be asked is said and spoils nothing.
+/// Which of the sampled people Klaviyo has. That it cannot be asked is said and spoils nothing.
 async fn ask_klaviyo(plan: &mut Plan, people: &People, klaviyo: &impl KlaviyoReader) {
-    let mut known = 0;
-    let emails: Vec<String> = people.emails.iter().cloned().collect();
-    for some in emails.chunks(100) {
-        match klaviyo.known_addresses(some).await {
-            Ok(there) => known += some.iter().filter(|email| there.contains(*email)).count() as u64,
-            Err(CallError::Forbidden { .. }) => {
-                let note =
-                    "Klaviyo's key may not read profiles (scope profiles:read), so which of them are new is not known";
-                plan.note = Some(note.to_owned());
-                return;
-            }
-            Err(error) => {
-                plan.note = Some(format!("which profiles are new is not known: {error}"));
-                return;
-            }
+    let known = async {
+        let emails = known(klaviyo, KnownBy::Email, &people.emails).await?;
+        Ok::<_, CallError>((emails, known(klaviyo, KnownBy::Phone, &people.phones).await?))
+    };
+    let (emails, phones) = match known.await {
+        Ok(known) => known,
+        Err(CallError::Forbidden { .. }) => {
+            let note =
+                "Klaviyo's key may not read profiles (scope profiles:read), so which of them are new is not known";
+            plan.note = Some(note.to_owned());
+            return;
         }
+        Err(error) => {
+            plan.note = Some(format!("which profiles are new is not known: {error}"));
+            return;
+        }
+    };
+    let (asked, asked_phones) = (people.emails.len() as u64, people.phones.len() as u64);
+    let billable = scaled(asked - emails, people.with_email, asked);
+    plan.profiles_sampled = asked + asked_phones;
+    plan.new_billable_profiles = Some(billable);
+    plan.new_profiles = Some(billable + scaled(asked_phones - phones, people.with_phone_only, asked_phones));
+}
+
+/// How many of them Klaviyo has.
+async fn known(klaviyo: &impl KlaviyoReader, by: KnownBy, values: &BTreeSet<String>) -> Result<u64, CallError> {
+    let values: Vec<String> = values.iter().cloned().collect();
+    let mut count = 0;
+    for some in values.chunks(100) {
+        let there = klaviyo.known(by, some).await?;
+        count += some.iter().filter(|value| there.contains(*value)).count() as u64;
     }
-    let asked = emails.len() as u64;
-    let new = scaled(asked - known, people.with_email, asked);
-    plan.profiles_sampled = asked;
-    plan.new_billable_profiles = Some(new);
-    plan.new_profiles = Some(new + people.with_phone_only);
+    Ok(count)
 }
 
 /// `count` of `sampled`, for `all`.

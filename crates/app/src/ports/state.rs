@@ -443,5 +443,8 @@ pub trait Overview: Send + Sync {
 }
 
 /// Everything the consumer needs from storage.
-pub trait ConsumerStore: WorkQueue + Ledger + Cache + ParkedMessages + Documents + SupportStates {}
-impl<T: WorkQueue + Ledger + Cache + ParkedMessages + Documents + SupportStates> ConsumerStore for T {}
+pub trait ConsumerStore:
+    WorkQueue + HistoryInbox + Ledger + Cache + ParkedMessages + Documents + SupportStates
+{
+}
+impl<T: WorkQueue + HistoryInbox + Ledger + Cache + ParkedMessages + Documents + SupportStates> ConsumerStore for T {}

@@ -175,6 +175,15 @@ pub struct SeenEvent {
     pub item: Option<String>,
 }
 
+/// What a profile is known by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KnownBy {
+    /// E-mail addresses.
+    Email,
+    /// Phone numbers, E.164.
+    Phone,
+}
+
 /// Reading Klaviyo, to plan an import and to prove one. Each call needs a scope that delivery does not, and is answered
 /// [`CallError::Forbidden`] without it.
 pub trait KlaviyoReader: Send + Sync {
@@ -185,8 +194,9 @@ pub trait KlaviyoReader: Send + Sync {
     /// show yet: Klaviyo says minutes.
     fn events(&self, metric_id: &str, span: Span) -> impl Future<Output = Result<Vec<SeenEvent>, CallError>> + Send;
 
-    /// Which of these addresses, a hundred at most, have a profile; in lower case (`GET /api/profiles`, scope profiles:read).
-    fn known_addresses(&self, emails: &[String]) -> impl Future<Output = Result<HashSet<String>, CallError>> + Send;
+    /// Which of these addresses or phone numbers, a hundred at most, have a profile; in lower case (`GET /api/profiles`, scope
+    /// profiles:read).
+    fn known(&self, by: KnownBy, values: &[String]) -> impl Future<Output = Result<HashSet<String>, CallError>> + Send;
 }
 
 /// What holds a vendor back, for the status.

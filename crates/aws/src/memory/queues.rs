@@ -57,6 +57,11 @@ impl MemoryQueues {
         self.lock().messages.iter().filter(|message| message.lane == lane).map(|message| message.visible_at).min()
     }
 
+    /// How often the message was handed out that was handed out most. SQS moves one to the dead-letter queue after so many times.
+    pub fn most_receives(&self) -> u32 {
+        self.lock().messages.iter().map(|message| message.record.receive_count).max().unwrap_or(0)
+    }
+
     /// Makes everything visible now, as when a delivery is repeated.
     pub fn deliver_again(&self) {
         let now = (self.now)();
@@ -67,6 +72,23 @@ impl MemoryQueues {
     pub fn hand_out_twice(&self) {
         self.deliver_again();
         self.lock().messages.iter_mut().for_each(|message| message.record.receive_count = 0);
+    }
+
+    /// Every message of a lane, in the order in which they came.
+    pub fn records(&self, lane: Lane) -> Vec<QueueRecord> {
+        let state = self.lock();
+        let mut messages: Vec<&Message> = state.messages.iter().filter(|message| message.lane == lane).collect();
+        messages.sort_by_key(|message| message.order);
+        messages.into_iter().map(|message| message.record.clone()).collect()
+    }
+
+    /// Puts a message there as another version, or an earlier time, left it: visible now.
+    pub fn plant(&self, lane: Lane, record: QueueRecord) {
+        let visible_at = (self.now)();
+        let mut state = self.lock();
+        state.last += 1;
+        let order = state.last;
+        state.messages.push(Message { lane, record, visible_at, order });
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

@@ -8,12 +8,15 @@ use aws_config::SdkConfig;
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_sqs::types::{
-    ChangeMessageVisibilityBatchRequestEntry, DeleteMessageBatchRequestEntry, Message, MessageAttributeValue,
-    MessageSystemAttributeName, QueueAttributeName, SendMessageBatchRequestEntry,
+    BatchResultErrorEntry, ChangeMessageVisibilityBatchRequestEntry, DeleteMessageBatchRequestEntry, Message,
+    MessageAttributeValue, MessageSystemAttributeName, QueueAttributeName, SendMessageBatchRequestEntry,
 };
 
 use super::{MAX_MESSAGE_BYTES, MOST_PER_CALL, OutMessage, QueueRecord, Queues};
 use crate::trouble::{QUEUE, unavailable};
+
+/// How often what SQS refuses of a batch for reasons of its own is tried.
+const TRIES: usize = 2;
 
 /// Both queues by their URLs.
 #[derive(Clone, Debug)]
@@ -45,7 +48,7 @@ impl Queues for SdkQueues {
                 continue;
             }
             let mut entries = Vec::with_capacity(batch.len());
-            for (index, message) in batch.into_iter().enumerate() {
+            for (index, message) in batch.iter().cloned().enumerate() {
                 let entry = SendMessageBatchRequestEntry::builder()
                     .id(index.to_string())
                     .set_message_attributes(Some(attributes(message.attributes)?))
@@ -55,8 +58,11 @@ impl Queues for SdkQueues {
             }
             let call = self.client.send_message_batch().queue_url(self.url(lane)).set_entries(Some(entries));
             let answer = call.send().await.map_err(|error| queue_trouble("send messages", &error))?;
-            if let Some(failed) = answer.failed().first() {
-                return Err(refused("a message of a batch was refused", failed.code()));
+            // Only these are sent again, each by itself: the others are on the queue.
+            for index in told(lane, "send", answer.failed()).into_iter().map(|refused| refused.index) {
+                if let Some(message) = batch.get(index) {
+                    send(&self.client, self.url(lane), message.clone()).await?;
+                }
             }
         }
         Ok(())
@@ -78,33 +84,48 @@ impl Queues for SdkQueues {
 
     async fn delete(&self, lane: Lane, receipts: Vec<String>) -> StoreResult<()> {
         for batch in receipts.chunks(MOST_PER_CALL) {
-            let mut entries = Vec::with_capacity(batch.len());
-            for (index, receipt) in batch.iter().enumerate() {
-                let entry = DeleteMessageBatchRequestEntry::builder().id(index.to_string()).receipt_handle(receipt);
-                entries.push(entry.build().map_err(|_| incomplete())?);
+            let mut left: Vec<usize> = (0..batch.len()).collect();
+            for _ in 0..TRIES {
+                let mut entries = Vec::with_capacity(left.len());
+                for index in &left {
+                    let entry = DeleteMessageBatchRequestEntry::builder().id(index.to_string());
+                    entries.push(
+                        entry
+                            .receipt_handle(batch.get(*index).cloned().unwrap_or_default())
+                            .build()
+                            .map_err(|_| incomplete())?,
+                    );
+                }
+                let call = self.client.delete_message_batch().queue_url(self.url(lane)).set_entries(Some(entries));
+                let answer = call.send().await.map_err(|error| queue_trouble("delete messages", &error))?;
+                left = worth_another_try(told(lane, "delete", answer.failed()));
+                if left.is_empty() {
+                    break;
+                }
             }
-            let call = self.client.delete_message_batch().queue_url(self.url(lane)).set_entries(Some(entries));
-            // A receipt that is refused is stale: the message is somebody else's by now.
-            call.send().await.map_err(|error| queue_trouble("delete messages", &error))?;
         }
         Ok(())
     }
 
     async fn hide(&self, lane: Lane, receipts: Vec<(String, Duration)>) -> StoreResult<()> {
         for batch in receipts.chunks(MOST_PER_CALL) {
-            let mut entries = Vec::with_capacity(batch.len());
-            for (index, (receipt, wait)) in batch.iter().enumerate() {
-                let entry = ChangeMessageVisibilityBatchRequestEntry::builder()
-                    .id(index.to_string())
-                    .receipt_handle(receipt)
-                    .visibility_timeout(seconds(*wait));
-                entries.push(entry.build().map_err(|_| incomplete())?);
+            let mut left: Vec<usize> = (0..batch.len()).collect();
+            for _ in 0..TRIES {
+                let mut entries = Vec::with_capacity(left.len());
+                for index in &left {
+                    let Some((receipt, wait)) = batch.get(*index) else { continue };
+                    let entry = ChangeMessageVisibilityBatchRequestEntry::builder().id(index.to_string());
+                    let entry = entry.receipt_handle(receipt).visibility_timeout(seconds(*wait));
+                    entries.push(entry.build().map_err(|_| incomplete())?);
+                }
+                let call = self.client.change_message_visibility_batch().queue_url(self.url(lane));
+                let answer = call.set_entries(Some(entries)).send().await;
+                let answer = answer.map_err(|error| queue_trouble("change the visibility of messages", &error))?;
+                left = worth_another_try(told(lane, "hide", answer.failed()));
+                if left.is_empty() {
+                    break;
+                }
             }
-            let call = self.client.change_message_visibility_batch().queue_url(self.url(lane));
-            call.set_entries(Some(entries))
-                .send()
-                .await
-                .map_err(|error| queue_trouble("change the visibility of messages", &error))?;
         }
         Ok(())
     }
@@ -154,8 +175,27 @@ where
     unavailable(QUEUE, format!("could not {doing}: {detail}"))
 }
 
-fn refused(what: &str, code: &str) -> StoreError {
-    unavailable(QUEUE, format!("{what}: {code}"))
+/// An entry of a batch that SQS did not do.
+struct Refused {
+    index: usize,
+    /// It would be refused again: a receipt that is stale, because the message is somebody else's by now.
+    ours: bool,
+}
+
+/// Logs what of a batch was refused, and gives it. Never an error: a message that was not deleted or hidden comes back by itself,
+/// and is known then.
+fn told(lane: Lane, doing: &str, failed: &[BatchResultErrorEntry]) -> Vec<Refused> {
+    for entry in failed {
+        let (entry_id, code, sender) = (entry.id(), entry.code(), entry.sender_fault());
+        tracing::warn!(?lane, doing, entry_id, code, sender, "the queue refused an entry of a batch");
+    }
+    let refused =
+        |entry: &BatchResultErrorEntry| Some(Refused { index: entry.id().parse().ok()?, ours: entry.sender_fault() });
+    failed.iter().filter_map(refused).collect()
+}
+
+fn worth_another_try(refused: Vec<Refused>) -> Vec<usize> {
+    refused.into_iter().filter(|refused| !refused.ours).map(|refused| refused.index).collect()
 }
 
 fn incomplete() -> StoreError {
@@ -178,9 +218,10 @@ fn record(message: Message) -> Option<QueueRecord> {
     let system = message.attributes.unwrap_or_default();
     let number = |name| system.get(&name).and_then(|text| text.parse::<i64>().ok());
     Some(QueueRecord {
+        // Without a count it is taken for one that was handed out before: that costs a read and is never wrong.
         receive_count: number(MessageSystemAttributeName::ApproximateReceiveCount)
             .and_then(|count| u32::try_from(count).ok())
-            .unwrap_or(1),
+            .unwrap_or(2),
         sent_at: number(MessageSystemAttributeName::SentTimestamp).unwrap_or(0),
         message_id: message.message_id?,
         receipt_handle: message.receipt_handle?,

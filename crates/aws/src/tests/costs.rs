@@ -191,7 +191,9 @@ async fn a_batch_that_waits_costs_its_claims_and_one_more() {
 #[tokio::test]
 async fn a_record_of_support_state_costs_one_unit_a_change() {
     let world = World::new();
-    let thread = |number: u64| format!(r#""21547000000{number}":{{"at":1784102400,"parts":12,"closed":true,"seen":1784102401}}"#);
+    let thread = |number: u64| {
+        format!(r#""21547000000{number}":{{"at":1784102400,"parts":12,"closed":true,"seen":1784102401}}"#)
+    };
     let threads: Vec<String> = (0..5).map(thread).collect();
     let body = format!(
         r#"{{"v":1,"identity":{{"email":"somebody.with.a.long.name@example.com"}},"members":{{"6762f0dd1bb69f9f2193bb83":{{"threads":{{{}}},"wrote":1784102400}}}},"teller":"writer-0123456789abcdef/123"}}"#,

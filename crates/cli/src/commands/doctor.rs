@@ -3,11 +3,12 @@
 //! It only reads, with one exception: to see whether the Klaviyo key may write events it sends a request that Klaviyo refuses.
 
 mod disk;
-mod intercom;
-mod klaviyo;
+pub(crate) mod intercom;
+pub(crate) mod klaviyo;
+mod public;
 
+use app::connect::{Check, Health};
 use app::ports::Clock as _;
-use serde::Serialize;
 use serde_json::json;
 
 use crate::args::DoctorArguments;
@@ -16,42 +17,6 @@ use crate::failure::Failure;
 use crate::output::{self, line};
 use crate::web::{self, Answer};
 use clients::time::SystemClock;
-
-/// How one thing is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-enum Health {
-    Good,
-    /// Could not be found out, or works with a drawback. Fails nothing.
-    Note,
-    Bad,
-}
-
-/// One thing that was looked at.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-struct Check {
-    name: String,
-    health: Health,
-    /// What was found.
-    found: String,
-    /// What to do about it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    todo: Option<String>,
-}
-
-impl Check {
-    fn good(name: impl Into<String>, found: impl Into<String>) -> Self {
-        Self { name: name.into(), health: Health::Good, found: found.into(), todo: None }
-    }
-
-    fn note(name: impl Into<String>, found: impl Into<String>, todo: impl Into<String>) -> Self {
-        Self { name: name.into(), health: Health::Note, found: found.into(), todo: Some(todo.into()) }
-    }
-
-    fn bad(name: impl Into<String>, found: impl Into<String>, todo: impl Into<String>) -> Self {
-        Self { name: name.into(), health: Health::Bad, found: found.into(), todo: Some(todo.into()) }
-    }
-}
 
 /// Looks at everything; bad when anything is.
 pub(crate) async fn doctor(arguments: &DoctorArguments) -> Result<(), Failure> {
@@ -62,6 +27,9 @@ pub(crate) async fn doctor(arguments: &DoctorArguments) -> Result<(), Failure> {
         Ok(client) => {
             checks.extend(intercom::checks(&client, &environment).await);
             checks.extend(klaviyo::checks(&client, &environment).await);
+            if let Some(url) = &arguments.public {
+                checks.extend(public::checks(&client, url, environment.client_secrets.as_ref()).await);
+            }
         }
         Err(problem) => checks.push(Check::bad("HTTPS", problem, "install the package ca-certificates")),
     }
@@ -101,7 +69,7 @@ fn environment_checks(environment: &Environment, problems: Vec<String>) -> Vec<C
     checks
 }
 
-fn in_words(check: &Check) -> String {
+pub(crate) fn in_words(check: &Check) -> String {
     let health = match check.health {
         Health::Good => "good",
         Health::Note => "note",

@@ -1,5 +1,7 @@
 //! `explain`: what becomes of one notification or REST item, by the code that production runs.
 
+mod compare;
+
 use std::fmt::Write as _;
 use std::io::Read as _;
 use std::path::Path;
@@ -29,10 +31,24 @@ pub(crate) fn explain(environment: &Environment, arguments: &ExplainArguments) -
     };
     let context = ExplainContext { workspace: None, now: SystemClock.now(), contact, directory: Directory::default() };
     let explanation = explain_input(&input, check, &environment.settings.rules, &context);
-    if arguments.json {
-        json(&explanation)?;
-    } else {
-        line(in_words(&explanation));
+    let planned = match &arguments.settings {
+        Some(path) => {
+            let rules = compare::read_settings(path)?.rules;
+            Some(explain_input(&input, check, &rules, &context))
+        }
+        None => None,
+    };
+    match (&planned, arguments.json) {
+        (None, true) => json(&explanation)?,
+        (None, false) => line(in_words(&explanation)),
+        (Some(planned), true) => {
+            let changed = in_words(&explanation) != in_words(planned);
+            json(&serde_json::json!({ "now": explanation, "planned": planned, "changed": changed }))?;
+        }
+        (Some(planned), false) => match compare::difference(&in_words(&explanation), &in_words(planned)).as_str() {
+            "" => line("these settings change nothing in what is sent for it"),
+            difference => line(difference),
+        },
     }
     let refused = check.is_some_and(|check| {
         verify(check.secrets, SignatureHeaders { hub: Some(check.hub_header.as_bytes()), body: None }, &input).is_err()

@@ -186,7 +186,7 @@ fn plan_in_words(plan: &Value) -> String {
         ("minutes", "minutes, at least"),
         ("dollars_on_aws", "dollars on AWS, about"),
         ("sampled", "items looked at for this"),
-        ("profiles_sampled", "addresses asked about for this"),
+        ("profiles_sampled", "people asked about for this"),
     ] {
         rows.push(vec![label.to_owned(), plain(&plan[name])]);
     }

@@ -1,13 +1,16 @@
 //! `run`: the whole pipeline in one process.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use clients::ClientConfig;
 use console::Access;
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio::net::TcpListener;
 
+use crate::connecting::{ENV_FILE, MachineConnecting};
 use crate::environment::Environment;
 use crate::failure::Failure;
 use crate::output::line;
@@ -25,29 +28,62 @@ struct Served {
     site: RunSite,
 }
 
-/// Runs until Ctrl-C or SIGTERM.
-pub(crate) async fn run(environment: Environment) -> Result<(), Failure> {
+/// Why it no longer serves.
+enum Ended {
+    Told,
+    /// Set-up mode is over: the keys are there.
+    Connected(Box<Environment>),
+}
+
+/// How often set-up mode looks whether the keys have come.
+const LOOK_FOR_KEYS: Duration = Duration::from_secs(1);
+
+/// Another part of this process may hold the store for a moment while it ends.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Runs until Ctrl-C or SIGTERM. In set-up mode it starts anew, by itself, once `connect` or a human has put the keys into `.env`: what
+/// Intercom sent until then was answered 503, which it repeats.
+pub(crate) async fn run(mut environment: Environment) -> Result<(), Failure> {
     let mut signals = Signals::register().map_err(Failure::bad)?;
     token::make_data_dir(&environment.data_dir).map_err(Failure::Configuration)?;
-    let missing = environment.missing();
-    let (data_dir, settings) = (environment.data_dir.clone(), environment.settings.clone());
-    let mut pipeline = Pipeline::open(data_dir, settings, missing.clone()).await?;
-    if let Some(config) = client_config(&environment) {
-        pipeline.connect(config).await?;
+    loop {
+        match serve_once(&mut environment, &mut signals).await? {
+            Ended::Told => return Ok(()),
+            Ended::Connected(connected) => {
+                line("the keys are there: starting with them");
+                environment = *connected;
+            }
+        }
     }
-    let listeners = listeners(&environment, &pipeline).await?;
+}
+
+/// From opening the store to closing it. `environment.listen` becomes the address that was taken, so that the next one takes it again.
+async fn serve_once(environment: &mut Environment, signals: &mut Signals) -> Result<Ended, Failure> {
+    let missing = environment.missing();
+    let mut pipeline = opened(environment, &missing).await?;
+    match client_config(environment) {
+        Some(config) => pipeline.connect(config).await?,
+        None => pipeline.take_keys(MachineConnecting::new(environment.clone(), Path::new(ENV_FILE))),
+    }
+    let (listeners, address) = listeners(environment, &pipeline).await?;
+    environment.listen = address;
     if !missing.is_empty() {
         let names = missing.join(", ");
         line(format!(
-            "set-up mode: {names} missing; the webhook answers 503 until they are set and this is started again"
+            "set-up mode: {names} missing; the webhook answers 503 until they are in {ENV_FILE}, where `connect` puts them"
         ));
     }
     let workers = pipeline.start();
     let (switch, stop) = StopSwitch::new();
     let serving: Vec<_> = listeners.into_iter().map(|served| tokio::spawn(serve_until(served, stop.clone()))).collect();
-    signals.next().await;
-    line("stopping; a second signal ends at once");
-    signals.end_at_once_on_next();
+    let ended = tokio::select! {
+        () = signals.next() => Ended::Told,
+        connected = connected(environment), if !missing.is_empty() => Ended::Connected(Box::new(connected)),
+    };
+    if matches!(ended, Ended::Told) {
+        line("stopping; a second signal ends at once");
+        signals.end_at_once_on_next();
+    }
     switch.stop();
     let servers = async {
         for server in serving {
@@ -56,7 +92,37 @@ pub(crate) async fn run(environment: Environment) -> Result<(), Failure> {
         }
     };
     tokio::join!(servers, workers.stop());
-    Ok(())
+    Ok(ended)
+}
+
+/// The store, which the connections of a run before may still hold for a moment.
+async fn opened(environment: &Environment, missing: &[String]) -> Result<Pipeline, Failure> {
+    let started = Instant::now();
+    loop {
+        let (data_dir, settings) = (environment.data_dir.clone(), environment.settings.clone());
+        match Pipeline::open(data_dir, settings, missing.to_vec()).await {
+            Err(_) if environment.restarted && started.elapsed() < PATIENCE => {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+            opened => return opened,
+        }
+    }
+}
+
+/// Returns once the environment and `.env` together have every key. What cannot be read is looked at again: somebody is writing it.
+async fn connected(before: &Environment) -> Environment {
+    loop {
+        tokio::time::sleep(LOOK_FOR_KEYS).await;
+        if let Ok(mut now) = Environment::load()
+            && now.missing().is_empty()
+            && now.data_dir == before.data_dir
+        {
+            // The same address as before, also where the system chose its port.
+            now.listen = before.listen;
+            now.restarted = true;
+            return now;
+        }
+    }
 }
 
 async fn serve_until(served: Served, stop: Stop) {
@@ -75,25 +141,25 @@ fn client_config(environment: &Environment) -> Option<ClientConfig> {
 }
 
 /// The webhook on `LISTEN`; the console beside it, or on a loopback address of its own where nobody chose a token.
-async fn listeners(environment: &Environment, pipeline: &Pipeline) -> Result<Vec<Served>, Failure> {
+async fn listeners(environment: &Environment, pipeline: &Pipeline) -> Result<(Vec<Served>, SocketAddr), Failure> {
     let webhook = pipeline.webhook(environment.client_secrets.clone());
     let (listener, address) = listen(environment.listen).await?;
     line(format!("listening on http://{address}"));
     if let Some(chosen) = &environment.console_token {
         let router = pipeline.console(Access::Token(chosen.clone()));
         announce(environment, address, None);
-        return Ok(vec![Served { listener, site: Site { webhook: Some(webhook), router } }]);
+        return Ok((vec![Served { listener, site: Site { webhook: Some(webhook), router } }], address));
     }
     let made = token::read_or_make(&environment.data_dir).map_err(Failure::Configuration)?;
     let router = pipeline.console(Access::LocalToken(made.clone()));
     if address.ip().is_loopback() {
         announce(environment, address, Some(&made));
-        return Ok(vec![Served { listener, site: Site { webhook: Some(webhook), router } }]);
+        return Ok((vec![Served { listener, site: Site { webhook: Some(webhook), router } }], address));
     }
     let public = Served { listener, site: Site { webhook: Some(webhook), router: console::health_router() } };
-    let (listener, address) = listen(SocketAddr::from(([127, 0, 0, 1], 0))).await?;
-    announce(environment, address, Some(&made));
-    Ok(vec![public, Served { listener, site: Site { webhook: None, router } }])
+    let (listener, beside) = listen(SocketAddr::from(([127, 0, 0, 1], 0))).await?;
+    announce(environment, beside, Some(&made));
+    Ok((vec![public, Served { listener, site: Site { webhook: None, router } }], address))
 }
 
 async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), Failure> {

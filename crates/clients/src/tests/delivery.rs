@@ -1,8 +1,9 @@
 //! Failures, refusals and a key that is not valid.
 
-use app::ports::{CallError, VendorState};
+use app::ports::{CallError, Deletable, VendorState};
 use domain::klaviyo::ProfileChange;
 use domain::limits::Endpoint;
+use domain::recipes::AssetKind;
 
 use super::*;
 
@@ -183,6 +184,56 @@ async fn who_am_i_at_klaviyo() {
     assert_eq!(found[0].integration.as_deref(), Some("Intercom"));
     assert_eq!(stage.paths(), ["/api/accounts", "/api/metrics", "/api/metrics?page%5Bcursor%5D=x"]);
     assert!(matches!(api.account().await, Err(CallError::Forbidden { .. })));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_asset_is_found_by_its_whole_name() {
+    let other = r#"{"data":[{"type":"segment","id":"S1","attributes":{"name":"Open: \"now\", or so"}}],
+        "links":{"next":"https://elsewhere.example/api/segments?page%5Bcursor%5D=x"}}"#;
+    let wanted =
+        r#"{"data":[{"type":"segment","id":"S2","attributes":{"name":"Open: \"now\""}}],"links":{"next":null}}"#;
+    let (stage, api) = Stage::klaviyo([json(other), json(wanted), says(403)]).await;
+    let found = api.find_asset(AssetKind::Segment, "Open: \"now\"").await.expect("readable");
+    assert_eq!(found.as_deref(), Some("S2"));
+    let filter = "equals%28name%2C%22Open%3A%20%5C%22now%5C%22%22%29";
+    assert_eq!(
+        stage.paths(),
+        [format!("/api/segments?filter={filter}"), "/api/segments?page%5Bcursor%5D=x".to_owned()]
+    );
+    let error = api.find_asset(AssetKind::Flow, "x").await.expect_err("forbidden");
+    assert_eq!(error.to_string(), "Klaviyo does not allow looking for flows (scope flows:read)");
+}
+
+/// What Klaviyo may have made is not made again by us: its answer may be lost, and a repetition would make a second one.
+#[tokio::test(start_paused = true)]
+async fn making_something_is_never_repeated_in_place() {
+    for step in [says(503), Step::Breaks(Duration::from_secs(10), Flaw::Timeout)] {
+        let (stage, api) = Stage::klaviyo([step]).await;
+        let error = api.create_asset(AssetKind::Segment, &serde_json::json!({})).await.expect_err("fails");
+        assert!(matches!(error, CallError::Unavailable { .. }), "{error}");
+        assert_eq!(stage.times().len(), 1);
+    }
+    let made = Step::Says(201, Vec::new(), r#"{"data":{"type":"segment","id":"S9","attributes":{"name":"x"}}}"#);
+    let (stage, api) = Stage::klaviyo([with(429, "retry-after", 1), made]).await;
+    let id = api.create_asset(AssetKind::Segment, &serde_json::json!({})).await.expect("made");
+    assert_eq!((id.as_str(), stage.times().len()), ("S9", 2), "a refusal made nothing, so it is repeated");
+}
+
+/// The address is in the body and nowhere else.
+#[tokio::test(start_paused = true)]
+async fn a_deletion_names_one_person() {
+    let (stage, api) = Stage::klaviyo([says(202), says(403)]).await;
+    let person = Deletable::Email("ann@acme.io".to_owned());
+    api.request_deletion(&person).await.expect("taken");
+    let seen = stage.seen();
+    let body: serde_json::Value = serde_json::from_slice(seen[0].body.as_deref().expect("a body")).expect("JSON");
+    assert_eq!(
+        body["data"]["attributes"]["profile"]["data"]["attributes"],
+        serde_json::json!({"email": "ann@acme.io"})
+    );
+    let error = api.request_deletion(&person).await.expect_err("forbidden");
+    assert!(error.to_string().contains("data-privacy:write") && !error.to_string().contains("acme"), "{error}");
+    assert!(!format!("{person:?}").contains("acme"));
 }
 
 #[tokio::test(start_paused = true)]

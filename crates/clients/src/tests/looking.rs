@@ -1,6 +1,6 @@
 //! What Klaviyo has and shows.
 
-use app::ports::CallError;
+use app::ports::{CallError, KnownBy};
 use domain::history::Span;
 
 use super::*;
@@ -26,9 +26,9 @@ async fn events_are_asked_for_by_metric_and_time() {
 async fn addresses_are_asked_for_together_and_compared_in_lower_case() {
     let page = r#"{"data":[{"attributes":{"email":"Ada@Shop.co"}},{"attributes":{"email":null}}]}"#;
     let (stage, api) = Stage::klaviyo([json(page)]).await;
-    assert!(api.known_addresses(&[]).await.expect("answered").is_empty());
+    assert!(api.known(KnownBy::Email, &[]).await.expect("answered").is_empty());
     let emails = ["ada@shop.co".to_owned(), "b@shop.co".to_owned()];
-    let known = api.known_addresses(&emails).await.expect("answered");
+    let known = api.known(KnownBy::Email, &emails).await.expect("answered");
     assert!(known.contains("ada@shop.co") && known.len() == 1, "{known:?}");
     let expected = "/api/profiles?filter=any%28email%2C%5B%22ada%40shop.co%22%2C%22b%40shop.co%22%5D%29\
         &page%5Bsize%5D=100&fields%5Bprofile%5D=email";

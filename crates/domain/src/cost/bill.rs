@@ -34,13 +34,8 @@ const CONSUMER_MS_PER_EVENT_IN_BULK: f64 = 10.0;
 /// three times and reads eight times, a teammate closes it; one in five is rated, one in ten becomes a ticket that is resolved.
 /// Reads change nothing and are not looked at; nor is a reply written that came within the hour, as nine of ten do. Every fourth
 /// conversation is of somebody new. What a record takes is held by `crates/aws/src/tests/costs.rs`.
-const SUPPORT_MIX: SupportMix = SupportMix {
-    notifications: 13.5,
-    looked_at: 5.5,
-    changed: 2.7,
-    opened: 1.1,
-    newcomers: 0.25,
-};
+const SUPPORT_MIX: SupportMix =
+    SupportMix { notifications: 13.5, looked_at: 5.5, changed: 2.7, opened: 1.1, newcomers: 0.25 };
 
 /// Of one conversation.
 struct SupportMix {

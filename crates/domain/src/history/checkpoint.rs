@@ -313,6 +313,11 @@ impl Checkpoint {
         self.state == State::Running && self.owner.as_ref().is_some_and(|owner| owner.token == token)
     }
 
+    /// Whether more items are to come on the queue.
+    pub fn is_reading(&self) -> bool {
+        self.state == State::Running && StreamName::ALL.into_iter().any(|name| !self.stream(name).is_read())
+    }
+
     /// What to do next, with these windows on their way.
     pub fn next(&self, busy: &[Window], now: i64) -> Step {
         if self.state != State::Running {

@@ -42,6 +42,9 @@ pub struct Stream {
     gaps: Vec<Span>,
     partials: Vec<Partial>,
     doubted: Vec<Span>,
+    /// Spans of which a page failed the last time.
+    #[serde(default)]
+    stumbled: Vec<Span>,
     counted: BTreeMap<i64, u64>,
     /// Whether the filter knows days only; unknown until calibrated.
     coarse: Option<bool>,
@@ -93,6 +96,7 @@ impl Stream {
             gaps: if range.is_empty() { Vec::new() } else { vec![range] },
             partials: Vec::new(),
             doubted: Vec::new(),
+            stumbled: Vec::new(),
             counted: BTreeMap::new(),
             coarse: None,
             example: None,
@@ -130,6 +134,7 @@ impl Stream {
         self.counted = fresh.counted;
         self.differences = fresh.differences;
         self.doubted = fresh.doubted;
+        self.stumbled = fresh.stumbled;
     }
 
     /// Whether everything was read.

@@ -18,6 +18,8 @@ struct Quirks {
     unsorted: bool,
     /// A page with an item of this second fails.
     poison: Option<i64>,
+    /// One answer in so many breaks off, whatever was asked; 0: none.
+    breaks_off: usize,
 }
 
 struct Workspace {
@@ -29,6 +31,10 @@ struct Workspace {
 impl Workspace {
     fn answer(&mut self, window: &Window) -> Result<(PageSeen, Vec<u64>), Trouble> {
         self.calls += 1;
+        let chance = self.calls.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40;
+        if self.quirks.breaks_off > 0 && chance.is_multiple_of(self.quirks.breaks_off) {
+            return Err(Trouble::TooHeavy);
+        }
         if self.quirks.heavy_above.is_some_and(|most| window.per_page > most) {
             return Err(Trouble::TooHeavy);
         }
@@ -155,6 +161,21 @@ fn a_filter_that_knows_days_only_hides_nothing() {
     let moments = (0..2_000).map(|n| FIRST + n * 9_001);
     let mut workspace = workspace(moments, Quirks { days_only: true, unsorted: true, ..Quirks::default() });
     check_complete(&mut workspace, 0);
+}
+
+/// Chance makes no page small for long, and no window of many pages is taken for unreadable: the test against the binary found both.
+#[test]
+fn answers_that_break_off_now_and_then_cost_little_and_hide_nothing() {
+    for quirks in [Quirks::default(), Quirks { days_only: true, unsorted: true, ..Quirks::default() }] {
+        let calls = |breaks_off| {
+            let moments = (0..5_000).map(|n| FIRST + n * 6_000);
+            let mut workspace = workspace(moments, Quirks { breaks_off, ..quirks });
+            check_complete(&mut workspace, 0);
+            workspace.calls
+        };
+        let (well, badly) = (calls(0), calls(12));
+        assert!(badly < well * 2, "{badly} calls instead of {well}");
+    }
 }
 
 #[test]
@@ -350,11 +371,12 @@ proptest! {
         unsorted: bool,
         heavy in prop::option::of(1u32..30),
         crash_every in prop_oneof![Just(0usize), 7usize..30],
+        breaks_off in prop_oneof![Just(0usize), 10usize..60],
     ) {
         let moments = clusters.into_iter().flat_map(|(from, step, count)| {
             (0..count as i64).map(move |n| (FIRST + from + n * (step / 100)).min(NOW))
         });
-        let quirks = Quirks { days_only, unsorted, heavy_above: heavy, poison: None };
+        let quirks = Quirks { days_only, unsorted, heavy_above: heavy, poison: None, breaks_off };
         check_complete(&mut workspace(moments, quirks), crash_every);
     }
 }

@@ -39,6 +39,8 @@ pub fn read<'a>(endpoint: Endpoint, header: impl Fn(&str) -> Option<&'a str>, no
         Endpoint::KlaviyoBulk => klaviyo(header, 10),
         Endpoint::KlaviyoProfiles | Endpoint::KlaviyoLookups => klaviyo(header, 75),
         Endpoint::KlaviyoReads => klaviyo(header, 1),
+        // Several endpoints with limits of their own: what one says is not about the others.
+        Endpoint::KlaviyoCreates | Endpoint::KlaviyoAssets => Quota::default(),
         Endpoint::IntercomMe | Endpoint::IntercomContacts | Endpoint::IntercomSearch | Endpoint::IntercomOther => {
             intercom(header, now)
         }

@@ -96,6 +96,11 @@ impl KlaviyoSandbox {
         self.lock().store.stored_profiles()
     }
 
+    /// The names of what was made, with their kind (`segment`, `flow`, `template`), in order.
+    pub fn assets(&self) -> Vec<(String, String)> {
+        self.lock().assets.list()
+    }
+
     /// Events answered 202 and dropped afterwards.
     pub fn discards(&self) -> Discards {
         self.lock().store.discards

@@ -14,14 +14,14 @@ use crate::server::{Answer, Request};
 
 /// One `operator(field,value)` of a filter; values without their quotation marks.
 #[derive(Debug, PartialEq, Eq)]
-struct Condition {
-    operator: String,
-    field: String,
-    values: Vec<String>,
+pub(crate) struct Condition {
+    pub(crate) operator: String,
+    pub(crate) field: String,
+    pub(crate) values: Vec<String>,
 }
 
 /// Reads `equals(a,"b"),any(c,["d","e"])`, also inside `and(…)`.
-fn conditions(filter: &str) -> Option<Vec<Condition>> {
+pub(crate) fn conditions(filter: &str) -> Option<Vec<Condition>> {
     let filter = filter.trim();
     if let Some(inner) = filter.strip_prefix("and(").and_then(|rest| rest.strip_suffix(')')) {
         return conditions(inner);
@@ -60,7 +60,12 @@ fn split_outside(text: &str) -> Vec<&str> {
 }
 
 /// A page of `items` and the links around it. The cursor is the offset in hex, so that nobody takes it for a number.
-fn page<T>(request: &Request, mut items: Vec<T>, default: usize, max: usize) -> Result<(Vec<T>, Value), ApiError> {
+pub(crate) fn page<T>(
+    request: &Request,
+    mut items: Vec<T>,
+    default: usize,
+    max: usize,
+) -> Result<(Vec<T>, Value), ApiError> {
     let size = match request.parameter("page[size]").map(str::parse::<usize>) {
         None => default,
         Some(Ok(size)) if (1..=max).contains(&size) => size,
@@ -135,7 +140,7 @@ fn event(event: &StoredEvent, metric_id: &str) -> Value {
     })
 }
 
-fn metric_id(index: usize) -> String {
+pub(crate) fn metric_id(index: usize) -> String {
     format!("SBX{:03}", index + 1)
 }
 

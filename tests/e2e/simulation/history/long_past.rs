@@ -44,7 +44,7 @@ impl Endless {
     }
 
     fn item(&self, number: usize) -> FoundItem {
-        let (id, at, contact) = (format!("{number}"), self.moments[number], format!("c{}", number % 5_000));
+        let (id, at, contact) = (format!("{}", 1 + number), self.moments[number], format!("c{}", number % 5_000));
         let json = json!({
             "type": "conversation", "id": id, "created_at": at, "updated_at": at,
             "source": { "type": "conversation", "delivered_as": "customer_initiated", "author": { "type": "user", "id": contact } },

@@ -5,7 +5,8 @@ use std::io::{self, Write as _};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use super::Check;
+use app::connect::Check;
+
 use crate::token::make_data_dir;
 
 /// Less free space than this is bad: the queue must be able to take days of webhooks.

@@ -4,7 +4,9 @@ use reqwest::{Client, Url};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::Value;
 
-use super::{Check, clock_check};
+use app::connect::Check;
+
+use super::clock_check;
 use crate::environment::{ACCESS_TOKEN, Environment, INTERCOM_URL};
 use crate::web::{self, Answer};
 
@@ -21,7 +23,7 @@ const READS: &[(&str, &str, bool, &str)] = &[
     ("/tickets/0", "tickets", false, "Read tickets"),
 ];
 
-pub(super) async fn checks(client: &Client, environment: &Environment) -> Vec<Check> {
+pub(crate) async fn checks(client: &Client, environment: &Environment) -> Vec<Check> {
     let Some(token) = &environment.access_token else { return Vec::new() };
     let base = &environment.intercom_url;
     let me = match get(client, base, "/me", token).await {

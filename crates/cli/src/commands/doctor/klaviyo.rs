@@ -5,11 +5,13 @@ use reqwest::{Client, RequestBuilder};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::Value;
 
-use super::{Check, clock_check};
+use app::connect::Check;
+
+use super::clock_check;
 use crate::environment::{Environment, KLAVIYO_KEY, KLAVIYO_URL};
 use crate::web::{self, Answer};
 
-pub(super) async fn checks(client: &Client, environment: &Environment) -> Vec<Check> {
+pub(crate) async fn checks(client: &Client, environment: &Environment) -> Vec<Check> {
     let Some(key) = &environment.klaviyo_key else { return Vec::new() };
     let base = &environment.klaviyo_url;
     let accounts = match web::fetch(with_key(client.get(format!("{base}/api/accounts")), key)).await {
@@ -25,8 +27,31 @@ pub(super) async fn checks(client: &Client, environment: &Environment) -> Vec<Ch
         let request = client.post(format!("{base}/api/events")).header("content-type", "application/vnd.api+json");
         let status = web::fetch(with_key(request.body(r#"{"data":{}}"#), key)).await.map(|answer| answer.status);
         checks.push(scope_check(status));
+        for (path, scope, without) in OPTIONAL {
+            let status =
+                web::fetch(with_key(client.get(format!("{base}{path}")), key)).await.map(|answer| answer.status);
+            checks.push(optional_check(scope, without, status));
+        }
     }
     checks
+}
+
+/// What a key may read beyond what delivery needs. Writing cannot be tried without making something.
+const OPTIONAL: &[(&str, &str, &str)] = &[
+    ("/api/metrics", "metrics:read", "`recipes` cannot find the metrics"),
+    ("/api/segments?page[size]=1", "segments:read", "`recipes` makes no segments; it needs segments:write too"),
+    ("/api/flows?page[size]=1", "flows:read", "`recipes` makes no flows; it needs flows:write too"),
+    ("/api/templates?page[size]=1", "templates:read", "`recipes` makes no flows; it needs templates:write too"),
+];
+
+fn optional_check(scope: &str, without: &str, status: Result<u16, String>) -> Check {
+    let name = format!("Klaviyo {scope}");
+    match status {
+        Ok(200) => Check::good(name, "allowed"),
+        Ok(403) => Check::note(name, "not allowed: delivery does not need it", format!("without it {without}")),
+        Ok(status) => Check::note(name, format!("the question was answered {status}"), "try again in a minute"),
+        Err(reason) => Check::note(name, format!("no answer: {reason}"), "try again in a minute"),
+    }
 }
 
 fn with_key(request: RequestBuilder, key: &SecretString) -> RequestBuilder {

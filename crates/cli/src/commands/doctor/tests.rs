@@ -1,4 +1,6 @@
-use super::{Health, disk, environment_checks};
+use app::connect::Health;
+
+use super::{disk, environment_checks};
 use crate::environment::Environment;
 
 #[test]
@@ -16,7 +18,7 @@ fn what_is_missing_is_bad_and_named() {
 fn a_good_disk_is_good_and_a_held_lock_is_noted() {
     let folder = tempfile::tempdir().expect("a folder");
     let data = folder.path().join("data");
-    let health = |checks: Vec<super::Check>| checks.into_iter().map(|check| check.health).collect::<Vec<_>>();
+    let health = |checks: Vec<app::connect::Check>| checks.into_iter().map(|check| check.health).collect::<Vec<_>>();
     assert_eq!(health(disk::checks(&data))[2], Health::Good);
     let lock = std::fs::File::create(data.join("state.db.lock")).expect("is made");
     assert_eq!(health(disk::checks(&data))[2], Health::Good);

@@ -1,6 +1,6 @@
 //! What a stream makes of answers and failures: what is read, what is doubted, how wide the next window is.
 
-use super::{COUNTED_SPAN, FOUNDED, Partial, Stream, Suspect, bucket};
+use super::{COUNTED_SPAN, FOUNDED, GROW_AFTER, Partial, Stream, Suspect, bucket};
 use crate::history::span::{Span, covered, subtract};
 use crate::history::window::{Difference, Judgement, PageSeen, Purpose, Trouble, Window};
 
@@ -54,8 +54,12 @@ impl Stream {
 
     /// A page did not come. `until`: when the next may be asked for.
     pub fn failed(&mut self, window: &Window, trouble: Trouble, until: i64) {
-        self.not_before = self.not_before.max(until);
         self.streak = 0;
+        if trouble == Trouble::TooHeavy && window.purpose == Purpose::Read && !self.stumbles_again(window.span) {
+            // It may be chance: a connection broke. The same page once more, and the others go on meanwhile.
+            return;
+        }
+        self.not_before = self.not_before.max(until);
         if trouble == Trouble::Later {
             return;
         }
@@ -78,6 +82,17 @@ impl Stream {
             Some(suspect) => suspect.asks = true,
             None => self.suspects.push(Suspect { span: window.span, failures: 0, asks: true }),
         }
+    }
+
+    /// Whether a page of this span failed the last time as well.
+    fn stumbles_again(&mut self, span: Span) -> bool {
+        let before = self.stumbled.len();
+        self.stumbled.retain(|other| !other.overlaps(span));
+        let again = self.stumbled.len() < before;
+        if !again {
+            self.stumbled.push(span);
+        }
+        again
     }
 
     /// The one item in the answer may be one that cannot be read. The import does without the count; a filter that nobody could
@@ -139,6 +154,9 @@ impl Stream {
 
     fn go_on(&mut self, window: &Window, page: PageSeen) {
         let Some(cursor) = page.next else { return };
+        // It can be read: failures count anew from here, or a window of many pages would be taken for unreadable by mere chance.
+        self.suspects.retain(|suspect| suspect.span != window.span);
+        self.stumbled.retain(|stumbled| !stumbled.overlaps(window.span));
         self.page_bytes = page.bytes.max(self.page_bytes / 2);
         match self.partials.iter_mut().find(|partial| partial.span == window.span) {
             // Another owner may have been here: only the page that follows what is known counts.
@@ -160,14 +178,21 @@ impl Stream {
         self.partials.retain(|partial| partial.span != span);
         self.suspects.retain(|suspect| suspect.span != span);
         self.doubted.retain(|doubted| self.gaps.iter().any(|gap| gap.overlaps(*doubted)));
+        self.stumbled.retain(|stumbled| !stumbled.overlaps(span));
         *self.counted.entry(bucket(span.from).from).or_default() += items;
     }
 
     fn came(&mut self) {
         self.streak += 1;
-        if self.streak >= self.grow_after && self.page < self.name.full_page() {
+        if self.streak < self.grow_after {
+            return;
+        }
+        self.streak = 0;
+        if self.page < self.name.full_page() {
             self.page = (self.page * 2).min(self.name.full_page());
-            self.streak = 0;
+        } else {
+            // Large pages come again and again: what failed was chance.
+            self.grow_after = GROW_AFTER;
         }
     }
 

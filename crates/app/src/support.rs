@@ -6,6 +6,7 @@
 //! crash anywhere is mended by the message's next delivery.
 
 mod book;
+mod forgetting;
 mod moving;
 mod threads;
 
@@ -17,6 +18,7 @@ use domain::support::{Fact, Record, nameless_key, profile_key};
 use domain::{ContactId, Identity, MessageId, Rules};
 
 pub(crate) use book::SupportBook;
+pub(crate) use forgetting::forget;
 
 /// A contact and the record that it belongs to.
 #[derive(Clone, Debug)]

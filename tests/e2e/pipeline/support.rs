@@ -42,8 +42,8 @@ fn address_of(name: &str) -> String {
 #[test]
 fn the_numbers_go_up_and_back_down() {
     let mut world = World::start();
-    let contact = world.customer("Ada Open");
-    let address = address_of("Ada Open");
+    let contact = world.customer("Ada Quimby");
+    let address = address_of("Ada Quimby");
     let intercom = world.sandbox.intercom();
     let started = intercom.start_conversation(&contact, "Is anybody there?").expect("it starts");
     wait_for_open(&world, &address, 1, 0);
@@ -66,12 +66,12 @@ fn the_numbers_go_up_and_back_down() {
 #[test]
 fn tickets_ratings_and_a_shared_address() {
     let mut world = World::start();
-    let one = world.customer("Bea Shared");
-    let address = address_of("Bea Shared");
+    let one = world.customer("Bea Quimby");
+    let address = address_of("Bea Quimby");
     let intercom = world.sandbox.intercom();
     intercom.clear_webhook();
-    let two = intercom.add_contact(ContactSpec::user(address.clone(), "Bea Again"));
-    world.private("Bea Again");
+    let two = intercom.add_contact(ContactSpec::user(address.clone(), "Bee Quimby"));
+    world.private("Bee Quimby");
     world.announce();
     let intercom = world.sandbox.intercom();
     let conversation = intercom.start_conversation(&one, "A question").expect("it starts").id;
@@ -92,8 +92,8 @@ fn tickets_ratings_and_a_shared_address() {
 #[test]
 fn what_was_open_before_is_known_and_a_lost_closing_is_found() {
     let mut world = World::vendors();
-    let contact = world.customer("Cyd Before");
-    let address = address_of("Cyd Before");
+    let contact = world.customer("Cyd Quimby");
+    let address = address_of("Cyd Quimby");
     let intercom = world.sandbox.intercom();
     let before = intercom.start_conversation(&contact, "Before you came").expect("it starts").id;
     world.set("SETTINGS", "reconcile_interval_seconds = 1");

@@ -52,7 +52,6 @@ async fn ready(store: &TestStore, message: &Claimed, numbers: std::ops::Range<us
     store.claim_events(numbers.clone().map(claim).collect()).await.expect("claimed");
     Settlement {
         item: None,
-        profiles: 0,
         keys: Vec::new(),
         id: message.id.clone(),
         receipt: message.receipt.clone(),

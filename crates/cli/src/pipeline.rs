@@ -163,6 +163,7 @@ impl Pipeline {
         let options = HistoryOptions {
             days: self.settings.history_days,
             reconcile_interval: self.settings.reconcile_interval,
+            support_state: self.settings.support_state.then_some(Duration::ZERO),
             ..HistoryOptions::default()
         };
         let rules = Arc::new(self.settings.rules.clone());
@@ -183,6 +184,7 @@ impl Pipeline {
         let options = ConsumerOptions {
             park_for: self.settings.parked_for,
             ledger: self.settings.ledger,
+            support_state: self.settings.support_state.then_some(Duration::ZERO),
             ..ConsumerOptions::default()
         };
         let deps = Deps {

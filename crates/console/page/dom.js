@@ -9,14 +9,14 @@ function build(node, properties, children) {
     else if (name === "value" || name === "checked" || name === "disabled") node[name] = value;
     else node.setAttribute(name, value === true ? "" : String(value));
   }
-  node.append(...children.flat().filter((child) => child !== null && child !== undefined && child !== false));
+  node.append(...children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false));
   return node;
 }
 
 export const el = (name, properties, ...children) => build(document.createElement(name), properties, children);
 export const svg = (name, properties, ...children) => build(document.createElementNS(SVG, name), properties, children);
 export const fill = (node, ...children) =>
-  node.replaceChildren(...children.flat().filter((child) => child !== null && child !== undefined && child !== false));
+  node.replaceChildren(...children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false));
 
 /** Says something to who cannot see that it changed. */
 export function announce(text) {
@@ -73,7 +73,7 @@ export function confirm(title, sentences, label, kind = "main") {
     let yes = false;
     const no = el("button", { type: "button", autofocus: true, onclick: () => dialog.close() }, "Cancel");
     const go = el("button", { type: "button", class: kind, onclick: () => { yes = true; dialog.close(); } }, label);
-    const text = [sentences].flat().map((sentence) => el("p", null, sentence));
+    const text = [sentences].flat().map((sentence) => (sentence instanceof Node ? sentence : el("p", null, sentence)));
     const dialog = open("ask", title, [text, el("div", { class: "actions" }, go, no)].flat());
     dialog.addEventListener("close", () => resolve(yes));
   });

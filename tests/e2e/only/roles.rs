@@ -14,11 +14,13 @@ const A_DAY: i64 = 24 * 3600;
 #[test]
 fn nothing_is_granted_that_is_not_used() {
     let mut world = World::vendors();
+    world.set("SETTINGS", "reconcile_interval_seconds = 1");
     world.hasten();
     world.run();
     let ada = world.customer("Ada Byron");
     the_past_is_imported_and_one_of_it_refused(&world, &ada);
     waits_and_dead_letters(&world, &ada);
+    a_webhook_is_lost(&world, &ada);
     people_become_known(&mut world, &ada);
     // Chores come when they are due, so the ticks have some time.
     let mut left = BTreeMap::new();
@@ -64,6 +66,15 @@ fn import(world: &World, action: &str) {
         assert!(matches!(world.api("POST", &format!("/api/history/{action}")).status, 200 | 409), "{action}");
     }
     world.wait_for("it is done", PARKING, |status| status["history"]["state"] == "done");
+}
+
+/// Reconcile puts on the live queue what the webhook never brought.
+fn a_webhook_is_lost(world: &World, contact: &str) {
+    let intercom = world.sandbox.intercom();
+    intercom.clear_webhook();
+    let lost = intercom.start_conversation(contact, "five").expect("starts").id;
+    until("reconcile finds it", PARKING, || world.has_event(&format!("conversation-created:{lost}")).then_some(()));
+    world.announce();
 }
 
 fn waits_and_dead_letters(world: &World, contact: &str) {

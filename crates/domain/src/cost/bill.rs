@@ -33,6 +33,36 @@ pub(super) const CONSUMER_MS_PER_EVENT: f64 = 6.0;
 const LOOK_UPS_TOGETHER: f64 = 16.0;
 const LOOK_UP_MS: f64 = 100.0;
 
+/// What support state does for each notification, in shares of all, from this mix: in one conversation a customer starts it, replies
+/// three times and reads eight times, a teammate closes it; one in five is rated, one in ten becomes a ticket that is resolved.
+/// Reads change nothing and are not looked at; nor is a reply written that came within the hour, as nine of ten do. Every fourth
+/// conversation is of somebody new. What a record takes is held by `crates/aws/src/tests/costs.rs`.
+const SUPPORT_MIX: SupportMix =
+    SupportMix { notifications: 13.5, looked_at: 5.5, changed: 2.7, opened: 1.1, newcomers: 0.25 };
+
+/// Of one conversation.
+struct SupportMix {
+    /// Notifications in all.
+    notifications: f64,
+    /// Those for which the record is read, at half the price of an exact look.
+    looked_at: f64,
+    /// Those that write it, and look exactly after they told Klaviyo.
+    changed: f64,
+    /// Threads that are opened: another write, of whose they are.
+    opened: f64,
+    /// Contacts that are new: another look and another write, of which record is theirs.
+    newcomers: f64,
+}
+
+impl SupportMix {
+    /// Dollars for each notification.
+    fn dollars(&self) -> f64 {
+        let reads = self.looked_at * 0.5 + self.changed + self.newcomers;
+        let writes = self.changed + self.opened + self.newcomers;
+        (reads * TABLE_READ + writes * TABLE_WRITE) / self.notifications
+    }
+}
+
 /// Leases of the vendors' limits that a batch takes, each one read and one write of less than a KB: two when it comes alone, one of
 /// each vendor; half as many in busy hours, when batches share them (`crates/clients/src/tests/shared.rs`).
 const LEASES_ALONE: f64 = 2.0;
@@ -56,13 +86,13 @@ const METRICS: f64 = 5.0;
 /// What goes through in a month.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Traffic {
-    /// Live notifications, each with one event.
+    /// Live notifications, most of them with one event.
     pub events: f64,
     /// How many of them one call of the consumer takes on average.
     pub batch: f64,
     /// Size of a notification in KB.
     pub kilobytes: f64,
-    /// Without ledger, alarms and backups: see the guide.
+    /// Without ledger, support state, alarms and backups: see the guide.
     pub lean: bool,
 }
 
@@ -95,6 +125,7 @@ impl Bill {
         let requests = events * chunks(kilobytes) + events / together * (chunks(kilobytes * together) + 1.0);
         let further_look_ups = (traffic.batch / LOOK_UPS_TOGETHER).ceil() - 1.0;
         let consumer_ms = CONSUMER_MS + CONSUMER_MS_PER_EVENT * traffic.batch + further_look_ups.max(0.0) * LOOK_UP_MS;
+        let support = if lean { 0.0 } else { events * SUPPORT_MIX.dollars() };
         let ledger = if lean { 0.0 } else { events };
         let leases = if traffic.batch > 1.0 { LEASES_BUSY } else { LEASES_ALONE };
         let listed = if lean { 0.0 } else { events * LISTED };
@@ -109,6 +140,7 @@ impl Bill {
                 // anything is parked.
                 calls * ((1.0 + leases) * TABLE_WRITE + (2.0 + leases) * TABLE_READ) + listed * TABLE_WRITE,
             ),
+            item("table: support state of the profiles", support),
             item("logs", events * 2.0 / 1e9 * LOG_GB),
         ];
         let ticks = MONTH_MINUTES / figures.tick_minutes;

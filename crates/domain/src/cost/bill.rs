@@ -17,18 +17,21 @@ pub(super) const SQS_KB: f64 = 64.0;
 /// Functions that have been called lately, each of which reads the secret every five minutes.
 const WARM_FUNCTIONS: f64 = 4.0;
 
-/// Billed time of one webhook call in milliseconds, an estimate on a measured part: `cargo bench -p benches --bench functions`
+/// Billed time of one webhook call in milliseconds, an estimate on a measured part: `cargo bench --workspace --bench functions`
 /// sees 0.3 ms on a whole core with a queue that answers at once. 128 MB of Lambda get 1/14 of a core (1,769 MB get a whole one,
 /// <https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html>), hence some 4 ms; SQS's own answer takes the rest.
 const WEBHOOK_MS: f64 = 8.0;
 
-/// Billed time of one call of the consumer: what every call needs, and what each event adds when ten go at the same time.
-/// An estimate that nothing has measured yet.
-pub(super) const CONSUMER_MS: f64 = 150.0;
-pub(super) const CONSUMER_MS_PER_EVENT: f64 = 20.0;
+/// Billed time of one call of the consumer, and what each event adds, from `cargo bench --workspace --bench consumer`. Computing
+/// takes 1.9 ms of a core for one event, 6.2 ms for ten, 41 ms for a hundred: at a fourteenth of a core 20 ms and 6 ms an event.
+/// Waiting takes the rest: a look-up at Intercom and a send to Klaviyo, 100 ms each (an assumption: neither publishes a figure),
+/// and the table's answers one after the other.
+pub(super) const CONSUMER_MS: f64 = 310.0;
+pub(super) const CONSUMER_MS_PER_EVENT: f64 = 6.0;
 
-/// The same where more than ten come together: they go in one request, and the table and Intercom are asked sixteen at a time.
-const CONSUMER_MS_PER_EVENT_IN_BULK: f64 = 10.0;
+/// So many contacts are looked up at the same time; the next ones wait for a look-up more.
+const LOOK_UPS_TOGETHER: f64 = 16.0;
+const LOOK_UP_MS: f64 = 100.0;
 
 /// What support state does for each notification, in shares of all, from this mix: in one conversation a customer starts it, replies
 /// three times and reads eight times, a teammate closes it; one in five is rated, one in ten becomes a ticket that is resolved.
@@ -120,8 +123,8 @@ impl Bill {
         let together = traffic.batch.min(10.0);
         let chunks = |kilobytes: f64| (kilobytes / SQS_KB).ceil().max(1.0);
         let requests = events * chunks(kilobytes) + events / together * (chunks(kilobytes * together) + 1.0);
-        let each = if traffic.batch > 10.0 { CONSUMER_MS_PER_EVENT_IN_BULK } else { CONSUMER_MS_PER_EVENT };
-        let consumer_ms = CONSUMER_MS + each * traffic.batch;
+        let further_look_ups = (traffic.batch / LOOK_UPS_TOGETHER).ceil() - 1.0;
+        let consumer_ms = CONSUMER_MS + CONSUMER_MS_PER_EVENT * traffic.batch + further_look_ups.max(0.0) * LOOK_UP_MS;
         let support = if lean { 0.0 } else { events * SUPPORT_MIX.dollars() };
         let ledger = if lean { 0.0 } else { events };
         let leases = if traffic.batch > 1.0 { LEASES_BUSY } else { LEASES_ALONE };
@@ -133,8 +136,9 @@ impl Bill {
             item("table: one write for each event (the ledger)", ledger * TABLE_WRITE),
             item(
                 "table: books, limits and recent events of each batch",
-                // The books are one write (`crates/aws/src/tests/costs.rs`); one read tells which contacts changed.
-                calls * ((1.0 + leases) * TABLE_WRITE + (1.0 + leases) * TABLE_READ) + listed * TABLE_WRITE,
+                // The books are one write (`crates/aws/src/tests/costs.rs`); one read tells which contacts changed, one whether
+                // anything is parked.
+                calls * ((1.0 + leases) * TABLE_WRITE + (2.0 + leases) * TABLE_READ) + listed * TABLE_WRITE,
             ),
             item("table: support state of the profiles", support),
             item("logs", events * 2.0 / 1e9 * LOG_GB),

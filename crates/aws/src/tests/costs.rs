@@ -101,7 +101,6 @@ async fn the_list_of_recent_events_costs_half_a_unit_for_each_batch() {
         world.clock.pass(Duration::from_secs(1)).await;
     }
     let listed = world.table.write_units() - 11 * BATCHES as u64;
-    println!("{listed} units for {BATCHES} batches");
     assert!(
         listed * 1_000 <= BATCHES as u64 * 10 * 55,
         "{listed} units for {BATCHES} batches; the bill has 0.055 an event"
@@ -120,7 +119,6 @@ async fn events_that_come_alone_share_the_list_s_units() {
         world.clock.pass(Duration::from_secs(60)).await;
     }
     let listed = world.table.write_units() - 2 * EVENTS as u64;
-    println!("{listed} units for {EVENTS} events");
     assert!(listed <= 4, "{listed} units for {EVENTS} events");
 }
 

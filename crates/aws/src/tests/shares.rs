@@ -37,6 +37,7 @@ async fn settle(world: &World, store: &TestStore, message: &Claimed, number: usi
     };
     let settlement = Settlement {
         item: None,
+        profiles: 0,
         id: message.id.clone(),
         receipt: message.receipt.clone(),
         end: End::Delivered,
@@ -96,6 +97,7 @@ async fn a_change_that_meets_a_folded_share_is_made_in_another() {
     let message = take(&world, &world.store).await;
     let dead = Settlement {
         item: None,
+        profiles: 0,
         keys: Vec::new(),
         id: message.id.clone(),
         receipt: message.receipt.clone(),

@@ -52,6 +52,7 @@ async fn settle(store: &TestStore, message: &Claimed, sent: &[usize]) {
     };
     let settlement = Settlement {
         item: None,
+        profiles: 0,
         id: message.id.clone(),
         receipt: message.receipt.clone(),
         end: if sent.is_empty() { End::Skipped("contact left out".to_owned()) } else { End::Delivered },
@@ -117,6 +118,7 @@ async fn two_deliveries_that_send_the_same_event_count_once() {
     settle(&one, &first, &[1]).await;
     let settlement = Settlement {
         item: None,
+        profiles: 0,
         id: second.id.clone(),
         receipt: second.receipt.clone(),
         end: End::Deferred { until, progress: second.progress },

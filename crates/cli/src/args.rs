@@ -130,7 +130,7 @@ pub(crate) struct CostArguments {
     /// Live events in a month
     #[arg(long, value_name = "N", default_value_t = 1_000_000)]
     pub(crate) events: u64,
-    /// How many events a call of the consumer takes on average [default: 10, and 50 with --lean]
+    /// How many events a call of the consumer takes on average [default: 50, and 100 with --lean]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) batch: Option<u16>,
     /// Size of a notification in KB

@@ -8,6 +8,10 @@ use super::facts::{Fact, Rated};
 use super::stand::{Stand, Version};
 use super::{Effect, MEMORY};
 
+/// Threads that are remembered of one contact, at most: a record has to fit into a table's item, and who has so many open is no
+/// single customer. The number stops there.
+const MOST_THREADS: usize = 200;
+
 /// A contact's threads, last rating and last message.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -51,6 +55,13 @@ impl Member {
         self.wrote_at = self.wrote_at.max(fact.wrote_at);
         self.rated = self.rated.take().max(fact.rated.clone());
         self.threads.retain(|_, stand| stand.version.is_open() || !is_forgotten(stand, now));
+        while self.threads.len() > MOST_THREADS {
+            // Closed ones first, of each kind the oldest.
+            let order =
+                |(thread, stand): (&String, &Stand)| (stand.version.is_open(), stand.version.at, thread.clone());
+            let Some((_, _, oldest)) = self.threads.iter().map(order).min() else { break };
+            self.threads.remove(&oldest);
+        }
         effect
     }
 

@@ -96,13 +96,12 @@ impl<K: KlaviyoAccount> Recipes<K> {
         Self { klaviyo, rules }
     }
 
-    /// All recipes and where they stand, without the requests. Fails only where nothing at all can be said.
+    /// All recipes, where they stand, and what would be sent. Fails only where nothing at all can be said.
     pub async fn list(&self) -> Result<Vec<RecipeReport>, RecipeError> {
         let survey = Survey { sender: None, metrics: forgiven(self.klaviyo.metrics().await)? };
         let mut reports = Vec::with_capacity(Recipe::ALL.len());
         for recipe in Recipe::ALL {
-            let report = self.report(recipe, &survey).await?;
-            reports.push(RecipeReport { requests: Vec::new(), ..report });
+            reports.push(self.report(recipe, &survey).await?);
         }
         Ok(reports)
     }

@@ -68,10 +68,10 @@ fn a_recipe_is_made_on_a_click() {
     world.section("recipes");
     let make = "return [...document.querySelectorAll('main button')].map((node) => node.ariaLabel).find((name) => name?.startsWith('Make ')) ?? null";
     browser.wait_until("the recipes", &format!("return (() => {{ {make} }})() !== null"));
-    browser.screenshot("recipes");
     let name = browser.script(make, &[]);
     browser.press(name.as_str().expect("a name"));
     browser.wait_for("What is there under this name stays as it is.");
+    browser.wait_for("POST /api/segments");
     browser.screenshot("recipe-preview");
     assert!(world.sandbox.klaviyo().assets().is_empty(), "a preview makes nothing");
     browser.press("Make it");

@@ -68,7 +68,6 @@ fn a_recipe_is_made_on_a_click() {
     world.section("recipes");
     let make = "return [...document.querySelectorAll('main button')].map((node) => node.ariaLabel).find((name) => name?.startsWith('Make ')) ?? null";
     browser.wait_until("the recipes", &format!("return (() => {{ {make} }})() !== null"));
-    browser.screenshot("recipes");
     let name = browser.script(make, &[]);
     browser.press(name.as_str().expect("a name"));
     browser.wait_for("What is there under this name stays as it is.");

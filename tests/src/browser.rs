@@ -83,7 +83,11 @@ impl Browser {
             "goog:loggingPrefs": {"browser": "ALL"},
         }}});
         let mut browser = Self { driver, address, session: String::new(), _profile: profile };
-        let made = browser.call("POST", "/session", &wanted);
+        // On a machine that is busy Chromium is now and then given up by its driver while it still starts.
+        let mut tries = (0..3).map(|_| browser.try_call("POST", "/session", &wanted));
+        let made = tries.find_map(Result::ok);
+        drop(tries);
+        let made = made.unwrap_or_else(|| browser.call("POST", "/session", &wanted));
         browser.session = made["sessionId"].as_str().expect("a session").to_owned();
         browser
     }

@@ -59,8 +59,9 @@ impl<S: SupportStates> SupportBook<'_, S> {
             if person.identity.is_known() {
                 joined.identity = person.identity.clone();
             }
-            // Who was never sent to Klaviyo waits for an event there as well.
-            joined.untold = old.record.untold && (new.version.is_none() || new.record.untold);
+            // Another address is another profile: one that was never sent to Klaviyo waits for its first event, because an import
+            // would make it, which may cost the shop money.
+            joined.untold = new.version.is_none() || new.record.untold;
             if joined != new.record {
                 joined.teller = (!joined.untold).then(|| message.clone());
                 if !self.save(new.write(&person.record, &joined)).await? {

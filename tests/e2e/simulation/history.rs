@@ -11,8 +11,9 @@ mod long_past;
 mod world;
 
 use proptest::prelude::*;
-use proptest::test_runner::FileFailurePersistence;
 use world::World;
+
+use crate::config;
 
 /// More with `PROPTEST_CASES`.
 const CASES: u32 = 1_000;
@@ -104,12 +105,7 @@ fn run(past: usize, ops: &[Op]) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig {
-        cases: std::env::var("PROPTEST_CASES").ok().and_then(|n| n.parse().ok()).unwrap_or(CASES),
-        failure_persistence: Some(Box::new(FileFailurePersistence::Off)),
-        max_shrink_iters: 2_000,
-        ..ProptestConfig::default()
-    })]
+    #![proptest_config(ProptestConfig { max_shrink_iters: 2_000, ..config(CASES) })]
 
     #[test]
     fn every_import_ends_complete(past in 0usize..40, story in ops()) {

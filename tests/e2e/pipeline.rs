@@ -1,7 +1,9 @@
 //! What happens in Intercom stands in Klaviyo: all nine metrics, once each, on the right profile, at the right time.
 
 mod people;
+mod profiles;
 mod settings;
+mod support;
 
 use std::collections::BTreeSet;
 use std::time::Duration;

@@ -19,6 +19,10 @@ mod history;
 mod ops;
 #[path = "simulation/payloads.rs"]
 mod payloads;
+#[path = "simulation/profiles.rs"]
+mod profiles;
+#[path = "simulation/support.rs"]
+mod support;
 #[path = "simulation/world.rs"]
 mod world;
 

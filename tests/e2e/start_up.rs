@@ -135,11 +135,13 @@ fn the_api_wants_the_token_and_the_rest_does_not() {
         "/api/dead-letters/1/replay",
         "/api/dead-letters/1/discard",
     ];
+    // Fewer in all than the ten wrong ones after which everybody has to wait; each way to be wrong on another path.
+    let longer = format!("Bearer {TOKEN}x");
+    for (path, wrong) in api.into_iter().zip(["Bearer wrong", &longer, TOKEN, "Basic Y29uc29sZQ=="]) {
+        assert_eq!(ask(path, &[("authorization", wrong)]), 401, "{path} {wrong}");
+    }
     for path in api {
         assert_eq!(ask(path, &[]), 401, "{path}");
-        for wrong in ["Bearer ", "Bearer wrong", "Basic Y29uc29sZQ==", TOKEN, &format!("Bearer {TOKEN}x")] {
-            assert_eq!(ask(path, &[("authorization", wrong)]), 401, "{path} {wrong}");
-        }
         assert_ne!(ask(path, &[("authorization", &format!("Bearer {TOKEN}"))]), 401, "{path}");
     }
     assert_eq!(ask("/healthz", &[]), 200);

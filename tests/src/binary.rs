@@ -24,13 +24,14 @@ pub fn workspace() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
-/// Builds the four functions once, as [`path`] builds the binary, and gives the directory that holds them.
+/// Builds the four functions once, as [`path`] builds the binary, and gives the directory that holds them. With
+/// `FUNCTIONS_UNDER_TEST` set, those of that directory are tested instead, such as what cargo-lambda has built.
 ///
 /// # Panics
 /// When they do not build.
 pub fn functions() -> &'static Path {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
-    BUILT.get_or_init(|| build("lambdas"))
+    BUILT.get_or_init(|| std::env::var_os("FUNCTIONS_UNDER_TEST").map_or_else(|| build("lambdas"), PathBuf::from))
 }
 
 /// Cargo's target directory, in which the running test lies.

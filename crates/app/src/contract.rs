@@ -15,6 +15,7 @@ mod ledger;
 mod parked;
 mod queue;
 mod settling;
+mod support;
 
 use std::cell::Cell;
 use std::future::{Future, ready};
@@ -42,6 +43,7 @@ pub use ledger::*;
 pub use parked::*;
 pub use queue::*;
 pub use settling::*;
+pub use support::*;
 
 /// A good moment for a [`ManualClock`] to start at: 2026-07-15T08:00:00Z.
 pub const START: Timestamp = Timestamp::constant(1_784_102_400, 0);
@@ -100,6 +102,7 @@ where
     history::run_all(&laws).await;
     items::run_all(&laws).await;
     forget::run_all(&laws).await;
+    support::run_all(&laws).await;
     assert_eq!(laws.left_out.get(), without.len(), "not every name is a law's: {without:?}");
 }
 

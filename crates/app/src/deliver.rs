@@ -8,9 +8,11 @@
 mod batch;
 mod names;
 pub(crate) mod people;
+mod profiles;
 mod reading;
 mod sending;
 mod settling;
+mod support;
 mod turn;
 mod workspace;
 
@@ -60,6 +62,9 @@ pub struct ConsumerOptions {
     pub park_for: Duration,
     /// How long a contact is remembered.
     pub contact_ttl: Duration,
+    /// Support state on profiles: how far a customer's last message has to advance to be written again, zero for every one. `None`:
+    /// there is no support state.
+    pub support_state: Option<Duration>,
 }
 
 impl Default for ConsumerOptions {
@@ -74,6 +79,7 @@ impl Default for ConsumerOptions {
             ledger: true,
             park_for: Duration::from_secs(30 * 24 * 3600),
             contact_ttl: Duration::from_secs(15 * 60),
+            support_state: Some(Duration::ZERO),
         }
     }
 }

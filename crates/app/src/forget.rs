@@ -137,6 +137,7 @@ where
         report.parked = self.store.drop_parked(person.contacts(), FORGOTTEN).await?;
         report.dead_letters = self.drop_dead_letters(&person).await?;
         report.traces = self.store.drop_traces(&person).await?;
+        report.traces.support_records = crate::support::forget(&self.store, person.contacts(), person.emails()).await?;
         Ok(report)
     }
 

@@ -12,6 +12,7 @@ mod page;
 mod plan;
 mod reconcile;
 mod report;
+mod support;
 mod tick;
 mod verify;
 
@@ -23,7 +24,7 @@ use domain::history::{Checkpoint, Illegal, StartFacts, Wish};
 
 use crate::ports::{
     Cache, Clock, Documents, HistoryInbox, Intercom, IntercomSearch, ItemBooks, Ledger, StoreError, StoreResult,
-    Workspace,
+    SupportStates, Workspace,
 };
 
 pub use arrivals::{Arrivals, MissingEvent};
@@ -37,8 +38,8 @@ pub use verify::{Verification, VerifiedStream, VerifiedStretch, VerifyError};
 pub const CHECKPOINT: &str = "history";
 
 /// Storage for the import and reconcile.
-pub trait HistoryStore: Documents + HistoryInbox + ItemBooks + Ledger + Cache {}
-impl<T: Documents + HistoryInbox + ItemBooks + Ledger + Cache> HistoryStore for T {}
+pub trait HistoryStore: Documents + HistoryInbox + ItemBooks + Ledger + Cache + SupportStates {}
+impl<T: Documents + HistoryInbox + ItemBooks + Ledger + Cache + SupportStates> HistoryStore for T {}
 
 /// How the import works.
 #[derive(Clone, Debug)]
@@ -57,6 +58,8 @@ pub struct HistoryOptions {
     pub reconcile_interval: Option<Duration>,
     /// Without a webhook call for so long, events that only reconcile found raise an alarm.
     pub silence: Duration,
+    /// Support state on profiles, as [`crate::deliver::ConsumerOptions::support_state`] says. `None`: there is none.
+    pub support_state: Option<Duration>,
 }
 
 impl Default for HistoryOptions {
@@ -69,6 +72,7 @@ impl Default for HistoryOptions {
             concurrency: 8,
             reconcile_interval: Some(Duration::from_secs(300)),
             silence: Duration::from_secs(2 * 3_600),
+            support_state: Some(Duration::ZERO),
         }
     }
 }

@@ -18,4 +18,5 @@ pub mod recent;
 pub mod recipes;
 pub mod settings;
 pub mod status;
+mod support;
 pub mod topics;

@@ -7,6 +7,7 @@ pub mod account;
 pub mod forget;
 pub mod history;
 pub mod state;
+pub mod support;
 pub mod vendors;
 
 use std::future::Future;
@@ -18,6 +19,7 @@ pub use account::*;
 pub use forget::*;
 pub use history::*;
 pub use state::*;
+pub use support::*;
 pub use vendors::*;
 
 /// Time as an argument.

@@ -37,6 +37,10 @@ pub struct Settings {
     pub delivery_workers: usize,
     /// Whether events are claimed in the ledger before they are sent.
     pub ledger: bool,
+    /// Whether profiles say what is open in Intercom.
+    pub support_state: bool,
+    /// How far, on AWS, a customer's last message has to advance to be written again.
+    pub support_step: Duration,
 }
 
 impl Default for Settings {
@@ -50,6 +54,8 @@ impl Default for Settings {
             retention: Retention { recent_events: 1_000, ledger: None },
             delivery_workers: 4,
             ledger: true,
+            support_state: true,
+            support_step: Duration::from_secs(3_600),
         }
     }
 }

@@ -83,7 +83,7 @@ impl<C: Clock + 'static, T: Table, Q: Queues> PersonalData for AwsStore<C, T, Q>
         let recent_events = shown(&self.recent_events(usize::MAX).await?);
         self.hide(person).await?;
         self.shorten_list(person).await?;
-        Ok(Traces { cached_contacts, recent_events, identifiers: 0 })
+        Ok(Traces { cached_contacts, recent_events, ..Traces::default() })
     }
 }
 

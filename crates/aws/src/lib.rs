@@ -34,6 +34,7 @@ pub mod secrets;
 mod session;
 mod settle;
 mod store;
+mod support;
 mod table;
 mod take;
 #[cfg(test)]

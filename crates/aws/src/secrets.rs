@@ -63,9 +63,9 @@ pub trait SecretReader: Send + Sync {
 pub struct SecretsManager(Client);
 
 impl SecretsManager {
-    /// No network.
-    pub fn connect(session: &Session) -> Self {
-        Self::new(&session.within(Duration::from_secs(2), Duration::from_secs(5)))
+    /// No network. A read ends within `patience`, whatever happens.
+    pub fn connect(session: &Session, patience: Duration) -> Self {
+        Self::new(&session.within(patience / 2, patience))
     }
 
     /// By a configuration of the caller's, whose time-outs then hold.
@@ -126,6 +126,7 @@ impl<R: SecretReader> Secrets<R> {
     /// The value. Reads the secret when it was never read, or not for five minutes; if it cannot be read then, the value that is
     /// known goes on being used.
     pub async fn get(&self, name: &str, now: Timestamp) -> Result<SecretString, SecretTrouble> {
+        use secrecy::ExposeSecret;
         if let Some(value) = self.environment.get(name) {
             return Ok(value.clone());
         }
@@ -141,7 +142,8 @@ impl<R: SecretReader> Secrets<R> {
         }
         let arn = self.arn.as_deref().unwrap_or("(SECRET_ARN is not set)").to_owned();
         let value = self.kept().values.get(name).cloned();
-        value.ok_or_else(|| SecretTrouble::NoKey { name: name.to_owned(), arn })
+        let value = value.ok_or_else(|| SecretTrouble::NoKey { name: name.to_owned(), arn })?;
+        if value.expose_secret().trim().is_empty() { Err(SecretTrouble::Blank(name.to_owned())) } else { Ok(value) }
     }
 
     /// Somebody found a value wrong (a 401, a signature): reads again, unless that was done within the last minute. `true` when
@@ -163,13 +165,19 @@ impl<R: SecretReader> Secrets<R> {
         let Some(arn) = &self.arn else { return Ok(()) };
         self.kept().tried_at = Some(now);
         let text = self.reader.read(arn).await?;
-        let parsed: Result<BTreeMap<String, String>, _> = serde_json::from_str(text.expose_secret());
+        let parsed: Result<BTreeMap<String, serde_json::Value>, _> = serde_json::from_str(text.expose_secret());
         // The parser's own message would quote the text.
         let parsed = parsed.map_err(|_| SecretTrouble::NotJson(arn.clone()))?;
         let mut values = BTreeMap::new();
-        for (name, value) in parsed {
-            let value = filled(&name, value)?;
-            values.insert(name, value);
+        // What else stands in the secret is nobody's business here.
+        for (name, value) in parsed.into_iter().filter(|(name, _)| NAMES.contains(&name.as_str())) {
+            let serde_json::Value::String(value) = value else { return Err(SecretTrouble::NotJson(arn.clone())) };
+            // One that is blank stops whoever needs it, and nobody else; not even them while a value is known.
+            let known = value.trim().is_empty().then(|| self.kept().values.get(&name).cloned()).flatten();
+            if known.is_some() {
+                tracing::warn!(name, "the secret's value is blank now: going on with the one that is known");
+            }
+            values.insert(name, known.unwrap_or_else(|| SecretString::from(value)));
         }
         let mut kept = self.kept();
         kept.values = values;

@@ -121,6 +121,11 @@ pub trait Table: Send + Sync + 'static {
     /// The items that are there, in the order of the keys; what was written before the call is seen.
     fn get(&self, keys: Vec<Key>) -> impl Future<Output = StoreResult<Vec<Option<Item>>>> + Send;
 
+    /// The same at half the price; what was written a moment ago may not be seen.
+    fn glance(&self, keys: Vec<Key>) -> impl Future<Output = StoreResult<Vec<Option<Item>>>> + Send {
+        self.get(keys)
+    }
+
     /// Writes one item.
     fn write(&self, write: Write) -> impl Future<Output = StoreResult<Written>> + Send;
 

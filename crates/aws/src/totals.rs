@@ -21,6 +21,9 @@ pub(crate) const TOTALS: &str = "totals";
 /// The share that idle writers are folded into.
 pub(crate) const BASE: &str = "base";
 
+/// Counter of profiles that were written without an event.
+pub(crate) const PROFILES: &str = "profiles";
+
 /// What became of a number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Settled {
@@ -222,9 +225,6 @@ pub(crate) enum Standing {
     /// Its owner works on it, or has died.
     Open,
 }
-
-/// Counter of profiles that were written without an event.
-pub(crate) const PROFILES: &str = "profiles";
 
 /// Names of counters: those that are added up over all writers.
 pub(crate) fn is_count(name: &str) -> bool {

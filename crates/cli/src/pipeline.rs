@@ -47,6 +47,9 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 /// The import looks up from its work so often, at the latest.
 const LONGEST_TICK: Duration = Duration::from_secs(600);
 
+/// The store is ours alone, so an owner of before was a process that died: nobody waits long for it.
+const LEASE: Duration = Duration::from_secs(20);
+
 const CHORES: Duration = Duration::from_secs(10);
 
 /// An inbox that wakes a worker for every message.
@@ -163,6 +166,8 @@ impl Pipeline {
         let options = HistoryOptions {
             days: self.settings.history_days,
             reconcile_interval: self.settings.reconcile_interval,
+            support_state: self.settings.support_state.then_some(Duration::ZERO),
+            lease: LEASE,
             ..HistoryOptions::default()
         };
         let rules = Arc::new(self.settings.rules.clone());
@@ -183,6 +188,7 @@ impl Pipeline {
         let options = ConsumerOptions {
             park_for: self.settings.parked_for,
             ledger: self.settings.ledger,
+            support_state: self.settings.support_state.then_some(Duration::ZERO),
             ..ConsumerOptions::default()
         };
         let deps = Deps {

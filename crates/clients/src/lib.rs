@@ -9,8 +9,8 @@
 //!
 //! - No request leaves before a told wait (`Retry-After`, `X-RateLimit-Reset`) ran out, on any endpoint of that vendor,
 //!   also after a restart. Then one request goes first.
-//! - All requests may be repeated, also those that were sent and never answered: reads change nothing, and events carry a
-//!   `unique_id`. Hence a cut connection is simply tried again.
+//! - Requests may be repeated, also those that were sent and never answered: reads change nothing, and events carry a `unique_id`.
+//!   Hence a cut connection is simply tried again. Only what makes a segment, flow or template is sent once: its caller looks first.
 //! - Keys, bodies, addresses of persons and contact data are in no error text and no log line.
 //! - With [`Limits::Shared`], any number of processes over one store keep to the limits together (`domain/src/limits/shared.rs`),
 //!   and nothing is sent while the store cannot be asked.

@@ -148,7 +148,7 @@ fn path(stream: StreamName) -> &'static str {
 /// inclusively is the caller's to find out.
 fn body(query: &SearchQuery) -> Value {
     let field = match query.by {
-        SearchBy::CreatedAt => "created_at",
+        SearchBy::CreatedAt | SearchBy::CreatedAtOfOpen => "created_at",
         SearchBy::UpdatedAt => "updated_at",
     };
     let mut pagination = value!({ "per_page": query.per_page });
@@ -156,11 +156,19 @@ fn body(query: &SearchQuery) -> Value {
     if let Some(cursor) = &query.cursor {
         pagination["starting_after"] = value!(cursor);
     }
+    let mut filters = vec![
+        value!({ "field": field, "operator": ">", "value": query.span.from.saturating_sub(1).max(0) }),
+        value!({ "field": field, "operator": "<", "value": query.span.to }),
+    ];
+    if query.by == SearchBy::CreatedAtOfOpen {
+        let state = |state: &str| value!({ "field": "state", "operator": "=", "value": state });
+        filters.push(match query.stream {
+            StreamName::Conversations => value!({ "operator": "OR", "value": [state("open"), state("snoozed")] }),
+            StreamName::Tickets => value!({ "field": "open", "operator": "=", "value": true }),
+        });
+    }
     value!({
-        "query": { "operator": "AND", "value": [
-            { "field": field, "operator": ">", "value": query.span.from.saturating_sub(1).max(0) },
-            { "field": field, "operator": "<", "value": query.span.to },
-        ]},
+        "query": { "operator": "AND", "value": filters },
         "pagination": pagination,
         "sort": { "field": field, "order": "ascending" },
     })

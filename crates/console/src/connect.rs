@@ -71,7 +71,7 @@ pub(crate) async fn check<S, V, C>(
             let checks = connecting.check(keys).await;
             answer::json(StatusCode::OK, &Checked { checks })
         }
-        Err(refusal) => refusal,
+        Err(refusal) => *refusal,
     }
 }
 
@@ -82,7 +82,7 @@ pub(crate) async fn save<S, V, C>(
 ) -> Response {
     let (connecting, keys, overwrite) = match taken(console.desk.connecting.as_deref(), entered) {
         Ok(taken) => taken,
-        Err(refusal) => return refusal,
+        Err(refusal) => return *refusal,
     };
     let saved = connecting.save(keys, overwrite).await;
     match &saved {
@@ -98,15 +98,15 @@ pub(crate) async fn save<S, V, C>(
 fn taken(
     connecting: Option<&dyn Connecting>,
     entered: Result<Json<Entered>, JsonRejection>,
-) -> Result<(&dyn Connecting, EnteredKeys, bool), Response> {
+) -> Result<(&dyn Connecting, EnteredKeys, bool), Box<Response>> {
     let connecting = connecting.ok_or_else(|| {
         let sentence =
             "keys are taken only by a process on one machine that has none yet; elsewhere put them where they are";
-        answer::error(StatusCode::CONFLICT, sentence)
+        Box::new(answer::error(StatusCode::CONFLICT, sentence))
     })?;
     let Ok(Json(entered)) = entered else {
         let sentence = "wanted: a JSON object with intercom_client_secret, intercom_access_token, klaviyo_api_key, intercom_api_url";
-        return Err(answer::error(StatusCode::BAD_REQUEST, sentence));
+        return Err(Box::new(answer::error(StatusCode::BAD_REQUEST, sentence)));
     };
     let (keys, overwrite) = entered.read();
     Ok((connecting, keys, overwrite))

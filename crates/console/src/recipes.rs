@@ -30,7 +30,7 @@ pub(crate) async fn list<S, V, C>(State(console): Shared<S, V, C>) -> Response {
 pub(crate) async fn preview<S, V, C>(State(console): Shared<S, V, C>, Path(name): Path<String>) -> Response {
     match wanted(console.desk.recipes.as_ref(), &name) {
         Ok((book, recipe)) => told(book.preview(recipe).await),
-        Err(answer) => answer,
+        Err(answer) => *answer,
     }
 }
 
@@ -42,15 +42,18 @@ pub(crate) async fn apply<S, V, C>(State(console): Shared<S, V, C>, Path(name): 
             tracing::info!(recipe = recipe.name(), made = made.is_ok(), "a recipe was asked for by hand");
             told(made)
         }
-        Err(answer) => answer,
+        Err(answer) => *answer,
     }
 }
 
-fn wanted<'b>(book: Option<&'b Arc<dyn RecipeBook>>, name: &str) -> Result<(&'b dyn RecipeBook, Recipe), Response> {
+fn wanted<'b>(
+    book: Option<&'b Arc<dyn RecipeBook>>,
+    name: &str,
+) -> Result<(&'b dyn RecipeBook, Recipe), Box<Response>> {
     let recipe = Recipe::find(name).ok_or_else(|| {
-        answer::error(StatusCode::NOT_FOUND, "there is no recipe of this name: GET /api/recipes has them")
+        Box::new(answer::error(StatusCode::NOT_FOUND, "there is no recipe of this name: GET /api/recipes has them"))
     })?;
-    let book = book.ok_or_else(no_key)?;
+    let book = book.ok_or_else(|| Box::new(no_key()))?;
     Ok((book.as_ref(), recipe))
 }
 

@@ -15,6 +15,7 @@ use crate::metric::Metric;
 use crate::rules::Rules;
 use crate::skip::Skip;
 
+pub(crate) use conversation::rated_at;
 pub use notification::from_notification;
 pub use rest::{conversation_from_rest, ticket_from_rest};
 

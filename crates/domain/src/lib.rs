@@ -24,6 +24,7 @@ pub mod retry;
 pub mod rules;
 pub mod signature;
 pub mod skip;
+pub mod support;
 pub mod text;
 pub mod topics;
 pub mod trim;

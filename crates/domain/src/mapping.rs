@@ -16,6 +16,7 @@ use crate::intercom::Body;
 use crate::klaviyo::PreparedEvent;
 use crate::metric::Metric;
 use crate::rules::Rules;
+use crate::support::Summary;
 
 pub use profile::{identity_of, left_out, properties_only};
 pub(crate) use properties::push_json_text;
@@ -46,6 +47,17 @@ pub struct Mapping<'a> {
 impl Mapping<'_> {
     /// The event for one contact. `identity` is what the ledger holds for it, or [`identity_of`] the contact.
     pub fn event(&self, activity: &Activity<'_>, contact: &Contact, identity: &Identity) -> PreparedEvent {
+        self.event_with_support(activity, contact, identity, None)
+    }
+
+    /// The same, with what the profile is to say about support: the present state, whatever time the event is of.
+    pub fn event_with_support(
+        &self,
+        activity: &Activity<'_>,
+        contact: &Contact,
+        identity: &Identity,
+        support: Option<&Summary>,
+    ) -> PreparedEvent {
         let metric = self.rules.metric_name(activity.metric);
         let mut attributes = String::with_capacity(2048);
         attributes.push_str(r#""properties":"#);
@@ -77,7 +89,7 @@ impl Mapping<'_> {
             contact: activity.contact.clone(),
             identity: identity.clone(),
             attributes,
-            profile: self.profile(contact, identity),
+            profile: self.profile(contact, identity, support),
         }
     }
 

@@ -87,6 +87,8 @@ pub struct ProfileRules {
     pub properties: bool,
     /// Intercom's external id as Klaviyo's: only where the shop does not use that field for something else.
     pub external_id: bool,
+    /// Whether the profile is written again when a contact changes who was sent before.
+    pub updates: bool,
 }
 
 impl Default for Rules {
@@ -112,7 +114,7 @@ impl Default for Rules {
 
 impl Default for ProfileRules {
     fn default() -> Self {
-        Self { name: true, image: true, location: true, properties: true, external_id: false }
+        Self { name: true, image: true, location: true, properties: true, external_id: false, updates: true }
     }
 }
 

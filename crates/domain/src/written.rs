@@ -72,6 +72,11 @@ impl Written {
         self.print.as_deref() != Some(hex(print).as_str()) || self.writers.contains(message)
     }
 
+    /// Whether the message is writing, or died while it did.
+    pub fn is_signed(&self, message: &MessageId) -> bool {
+        self.writers.contains(message)
+    }
+
     /// The message is about to write.
     pub fn sign_up(&mut self, message: &MessageId) {
         self.writers.insert(message.clone());

@@ -123,6 +123,10 @@ fn to_json_schema(node: &mut Value) {
         Value::Array(items) => items.iter_mut().for_each(to_json_schema),
         Value::Object(members) => {
             members.values_mut().for_each(to_json_schema);
+            // "An integer or a number" is what it says of every filter's value; a whole number is both.
+            if let Some(choice) = members.remove("oneOf") {
+                members.insert("anyOf".to_owned(), choice);
+            }
             if members.remove("nullable") == Some(Value::Bool(true))
                 && let Some(kind @ Value::String(_)) = members.get("type").cloned()
             {

@@ -11,4 +11,5 @@ mod output_limits;
 mod payloads;
 mod samples;
 mod support;
+mod support_state;
 mod trimming;

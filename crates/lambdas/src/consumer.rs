@@ -24,6 +24,10 @@ use crate::metrics::{self, Metric};
 /// What has to be left of the function's time when the last request begins: the longest request, and the settlement.
 pub const RESERVE: Duration = Duration::from_secs(25);
 
+/// Longest preparation: Lambda begins anew with a function that is not ready after ten seconds
+/// (<https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html>).
+const PREPARATION: Duration = Duration::from_secs(8);
+
 /// How long a contact is remembered, by each function on its own. One that Intercom says has changed is forgotten by all at once;
 /// this is for a `contact.*` notification that never came.
 const CONTACT_TTL: Duration = Duration::from_secs(5 * 60);
@@ -74,6 +78,16 @@ impl<R: SecretReader> ConsumerFunction<R> {
         }
     }
 
+    /// Reads the keys and the limits, so that the first batch need not: connections are made while Lambda still gives a starting
+    /// function a whole core. What fails here fails again with the first batch, which says so.
+    pub async fn prepare(&self) {
+        match tokio::time::timeout(PREPARATION, self.consumer()).await {
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => tracing::warn!(%error, "not ready yet: trying again with the first batch"),
+            Err(_) => tracing::warn!("the keys and the limits take long to read: trying again with the first batch"),
+        }
+    }
+
     /// Delivers what can be delivered before `deadline`, the moment at which Lambda ends us.
     pub async fn deliver(&self, event: SqsEvent, deadline: SystemTime) -> Result<SqsBatchResponse, ConsumerError> {
         let consumer = self.consumer().await?;
@@ -121,6 +135,7 @@ pub fn options(settings: &Settings) -> ConsumerOptions {
         ledger: settings.ledger,
         park_for: settings.parked_for,
         contact_ttl: CONTACT_TTL,
+        support_state: settings.support_state.then_some(settings.support_step),
         ..ConsumerOptions::default()
     }
 }

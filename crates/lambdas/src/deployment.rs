@@ -1,5 +1,7 @@
 //! What the functions beside the webhook are made of: configuration, store and keys, from the function's own environment.
 
+use std::time::Duration;
+
 use app::environment::EnvironmentError;
 use aws::Session;
 use aws::secrets::{SecretTrouble, Secrets, SecretsManager};
@@ -7,6 +9,12 @@ use clients::time::SystemClock;
 
 use crate::configuration::{Configuration, SECRET_ARN};
 use crate::keys::{KeyRing, Store};
+
+/// How long a read of the secret may take.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// The same where Intercom waits: it hangs up after five seconds, and the queue may need two of them.
+pub const WEBHOOK_PATIENCE: Duration = Duration::from_secs(2);
 
 /// Why a function does not start. One sentence that names the variable or the secret.
 #[derive(Debug, thiserror::Error)]
@@ -40,7 +48,7 @@ impl Deployment {
 
     /// The secrets, read when they are needed.
     pub fn secrets(&self) -> Result<Secrets<SecretsManager>, StartError> {
-        secrets(&self.session)
+        secrets(&self.session, PATIENCE)
     }
 
     /// The keys of both vendors, read when they are needed.
@@ -49,8 +57,8 @@ impl Deployment {
     }
 }
 
-/// The secrets of the secret that the environment names; variables win over it.
-pub fn secrets(session: &Session) -> Result<Secrets<SecretsManager>, StartError> {
+/// The secrets of the secret that the environment names; variables win over it. `patience`: the longest that a read may take.
+pub fn secrets(session: &Session, patience: Duration) -> Result<Secrets<SecretsManager>, StartError> {
     let text = |name: &str| std::env::var(name).ok();
-    Ok(Secrets::new(SecretsManager::connect(session), text(SECRET_ARN), text)?)
+    Ok(Secrets::new(SecretsManager::connect(session, patience), text(SECRET_ARN), text)?)
 }

@@ -17,6 +17,7 @@ pub fn importer(store: Store, clients: &VendorClients, settings: &Settings) -> V
     let options = HistoryOptions {
         days: settings.history_days,
         reconcile_interval: settings.reconcile_interval,
+        support_state: settings.support_state.then_some(settings.support_step),
         ..HistoryOptions::default()
     };
     Importer::new(store, clients.intercom.clone(), SystemClock, Arc::new(settings.rules.clone()), options)

@@ -28,6 +28,7 @@ mod readers;
 mod schema;
 mod settle;
 mod store;
+mod support;
 mod time;
 mod totals;
 mod trouble;

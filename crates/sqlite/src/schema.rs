@@ -10,7 +10,7 @@ use crate::trouble::Trouble;
 const APPLICATION_ID: i64 = 0x6963_6b6c;
 
 /// Step `n` turns a file of version `n` into one of version `n + 1`.
-pub(crate) const STEPS: &[&str] = &[VERSION_1, VERSION_2];
+pub(crate) const STEPS: &[&str] = &[VERSION_1, VERSION_2, VERSION_3];
 
 /// `messages` holds what never changes, the bytes above all, and is written once. Where a message is (queue, parked, dead) is
 /// a small row elsewhere, so claiming, deferring, parking and replaying never copy a body.
@@ -164,6 +164,15 @@ CREATE TABLE items (
     PRIMARY KEY (book, entry)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX items_by_message ON items (message) WHERE message IS NOT NULL;
+";
+
+/// Records of support state: one or two a customer.
+const VERSION_3: &str = "
+CREATE TABLE support (
+    key     TEXT NOT NULL PRIMARY KEY,
+    version INTEGER NOT NULL,
+    body    TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
 ";
 
 const FORMAT_VERSION: &str = "SELECT value FROM meta WHERE name = 'format_version'";

@@ -14,11 +14,13 @@ const A_DAY: i64 = 24 * 3600;
 #[test]
 fn nothing_is_granted_that_is_not_used() {
     let mut world = World::vendors();
+    world.set("SETTINGS", "reconcile_interval_seconds = 10");
     world.hasten();
     world.run();
     let ada = world.customer("Ada Byron");
     the_past_is_imported_and_one_of_it_refused(&world, &ada);
     waits_and_dead_letters(&world, &ada);
+    a_webhook_is_lost(&world, &ada);
     people_become_known(&mut world, &ada);
     // Chores come when they are due, so the ticks have some time.
     let mut left = BTreeMap::new();
@@ -29,6 +31,7 @@ fn nothing_is_granted_that_is_not_used() {
         });
     }));
     assert!(used.is_ok(), "granted, and never used: {left:#?}");
+    world.wait_for("nothing waits", PARKING, |status| status["in_flight"] == 0);
     world.finish();
 }
 
@@ -66,6 +69,15 @@ fn import(world: &World, action: &str) {
     world.wait_for("it is done", PARKING, |status| status["history"]["state"] == "done");
 }
 
+/// Reconcile puts on the live queue what the webhook never brought.
+fn a_webhook_is_lost(world: &World, contact: &str) {
+    let intercom = world.sandbox.intercom();
+    intercom.clear_webhook();
+    let lost = intercom.start_conversation(contact, "five").expect("starts").id;
+    until("reconcile finds it", PARKING, || world.has_event(&format!("conversation-created:{lost}")).then_some(()));
+    world.announce();
+}
+
 fn waits_and_dead_letters(world: &World, contact: &str) {
     let intercom = world.sandbox.intercom();
     throttle(world);
@@ -94,10 +106,11 @@ fn people_become_known(world: &mut World, survivor: &str) {
     for lead in [&late, &merged] {
         intercom.start_conversation(lead, "Do you ship to Norway?").expect("starts");
     }
-    world.wait_for("both are parked", PARKING, |status| status["parked"] == 2 && status["in_flight"] == 0);
+    // Reconcile finds them again and again as long as nobody knows whose they are, so the queue is not quiet.
+    world.wait_for("both are parked", PARKING, |status| status["parked"] == 2);
     intercom.set_email(&late, "late@customers.sandbox-shop.co").expect("becomes known");
     intercom.merge_contacts(&merged, survivor).expect("merges");
-    world.wait_for("both are released", PARKING, |status| status["parked"] == 0 && status["in_flight"] == 0);
+    world.wait_for("both are released", PARKING, |status| status["parked"] == 0);
 }
 
 fn throttle(world: &World) {

@@ -7,8 +7,8 @@ use std::time::Duration;
 use app::fakes::MemoryStore;
 use app::ports::{
     Accepted, Books, Cache, Claim, ClaimOutcome, Claimed, Document, Documents, HistoryInbox, Inbox, ItemBook,
-    ItemBooks, ItemCount, Lane, Ledger, Overview, ParkedMessage, ParkedMessages, RecentEvent, Retention, Settlement,
-    StoreError, StoreResult, WorkQueue,
+    ItemBooks, ItemCount, Lane, Ledger, Look, Overview, ParkedMessage, ParkedMessages, RecentEvent, RecordWrite,
+    Retention, Settlement, StoreError, StoreResult, SupportStates, WorkQueue,
 };
 use domain::{ContactId, KeyHash, MessageId};
 use jiff::Timestamp;
@@ -151,6 +151,17 @@ impl Documents for FlakyStore {
 
     async fn save(&self, name: &str, body: &str, expected: Option<u64>) -> StoreResult<bool> {
         self.with_fault(self.inner.save(name, body, expected)).await
+    }
+}
+
+impl SupportStates for FlakyStore {
+    async fn support_records(&self, keys: &[String], look: Look) -> StoreResult<Vec<Option<Document>>> {
+        pause().await;
+        self.inner.support_records(keys, look).await
+    }
+
+    async fn save_support_records(&self, writes: Vec<RecordWrite>) -> StoreResult<Vec<bool>> {
+        self.with_fault(self.inner.save_support_records(writes)).await
     }
 }
 

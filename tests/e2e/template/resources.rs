@@ -47,7 +47,7 @@ fn the_consumer_reads_both_queues_with_partial_failures_and_leaves_room_for_the_
     let sources = all("AWS::Lambda::EventSourceMapping");
     assert_eq!(sources.len(), 2);
     let mut concurrent = 0;
-    for (queue, window, most) in [("LiveQueue", 1, 4), ("HistoryQueue", 5, 2)] {
+    for (queue, window, most) in [("LiveQueue", 5, 4), ("HistoryQueue", 5, 2)] {
         let found = sources.iter().find(|(_, source)| source["Properties"]["EventSourceArn"] == arn(queue));
         let source = &found.unwrap_or_else(|| panic!("{queue} has no reader")).1["Properties"];
         assert_eq!(source["FunctionName"], reference("ConsumerFunction"), "{queue}");

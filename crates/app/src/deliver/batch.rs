@@ -9,6 +9,7 @@ use domain::contact::Contact;
 use domain::delivery::EventFate;
 use domain::intercom::ContactChange;
 use domain::mapping::Origin;
+use domain::support::Summary;
 use domain::{ContactId, Identity, KeyHash, Skip};
 use jiff::Timestamp;
 
@@ -16,6 +17,7 @@ use super::Consumer;
 use super::reading::{self, MessagePlan};
 use super::sending::Sending;
 use super::settling::Outcome;
+use super::support::Batch;
 use crate::ports::{Claim, ClaimOutcome, Claimed, Clock, ConsumerStore, Intercom, Jitter, Klaviyo, Lane, StoreResult};
 
 /// An event on its way.
@@ -26,6 +28,8 @@ pub(super) struct Work<'a> {
     pub(super) origin: Origin,
     pub(super) activity: Activity<'a>,
     pub(super) state: State,
+    /// Key of the record whose support state rides on it.
+    pub(super) told: Option<String>,
 }
 
 /// How far it got.
@@ -44,6 +48,8 @@ pub(super) enum State {
 pub(super) struct Ready {
     pub(super) contact: Arc<Contact>,
     pub(super) identity: Identity,
+    /// What the profile is to say about support.
+    pub(super) support: Option<Summary>,
 }
 
 /// Why and until when.
@@ -81,16 +87,26 @@ impl<S: ConsumerStore, I: Intercom, K: Klaviyo, C: Clock, J: Jitter> Consumer<S,
             Err(until) => return self.defer_all(claimed, until),
         };
         let calls: Vec<_> = claimed.iter().map(reading::read_message).collect();
-        let (plans, mut works) = reading::plan(&calls, &ours, &self.rules, self.deps.clock.now());
+        let planning = reading::Planning { ours: &ours, rules: &self.rules, now: self.deps.clock.now() };
+        let (plans, mut works) = planning.plan(&calls);
         self.note_contact_changes(&plans).await;
         self.note_topics(&plans).await;
         drop_doubles_within_messages(&mut works);
-        self.find_people(claimed, &mut works, deadline).await;
+        let others = self.people_of_facts(&plans).await;
+        let people = self.find_people(claimed, &mut works, others, deadline).await;
         if let Err(until) = self.claim_in_ledger(claimed, &mut works).await {
             return self.defer_all(claimed, until);
         }
+        let batch = Batch { claimed, plans: &plans, people: &people, deadline };
+        let mut support = match self.note_support(&batch, &mut works).await {
+            Ok(support) => support,
+            Err(until) => return self.defer_all(claimed, until),
+        };
         self.send(&Sending { lane, ours: &ours, claimed, deadline }, &mut works).await;
-        self.outcome(claimed, plans, works)
+        self.tell_support(&mut support, claimed, &works, deadline).await;
+        let mut updates = self.update_profiles(claimed, &plans, deadline).await;
+        updates.absorb(support.waits, support.written);
+        self.outcome(claimed, plans, works, &updates)
     }
 
     /// For whoever connects and wants to see what has arrived.

@@ -17,7 +17,7 @@ use crate::ports::{CallError, Claimed, Clock, ConsumerStore, ContactLookup, Inte
 
 /// What is known of a contact.
 #[derive(Clone, Debug)]
-enum Person {
+pub(super) enum Person {
     Known(Arc<Contact>),
     Unknown,
     Failed(CallError),
@@ -29,20 +29,24 @@ pub(crate) fn cache_key(id: &ContactId) -> String {
 }
 
 impl<S: ConsumerStore, I: Intercom, K: Klaviyo, C: Clock, J: Jitter> Consumer<S, I, K, C, J> {
-    /// Finds the contact of every open event and decides what follows from it.
-    pub(super) async fn find_people(&self, claimed: &[Claimed], works: &mut [Work<'_>], deadline: Timestamp) {
-        let mut wanted: Vec<ContactId> = works
-            .iter()
-            .filter(|work| matches!(work.state, State::Open))
-            .map(|work| work.activity.contact.clone())
-            .collect();
+    /// Finds the contact of every open event and decides what follows from it. Gives them, and the others that are asked for.
+    pub(super) async fn find_people(
+        &self,
+        claimed: &[Claimed],
+        works: &mut [Work<'_>],
+        others: Vec<ContactId>,
+        deadline: Timestamp,
+    ) -> HashMap<ContactId, Person> {
+        let mut wanted = others;
+        let open = works.iter().filter(|work| matches!(work.state, State::Open));
+        wanted.extend(open.map(|work| work.activity.contact.clone()));
         wanted.sort_unstable();
         wanted.dedup();
         if wanted.is_empty() {
-            return;
+            return HashMap::new();
         }
         // A batch is of one lane.
-        let of_the_past = works.iter().all(|work| work.origin == Origin::History);
+        let of_the_past = !works.is_empty() && works.iter().all(|work| work.origin == Origin::History);
         let people = self.people(wanted, of_the_past, deadline).await;
         let directory = self.names_for_filters().await;
         for work in works.iter_mut().filter(|work| matches!(work.state, State::Open)) {
@@ -61,6 +65,7 @@ impl<S: ConsumerStore, I: Intercom, K: Klaviyo, C: Clock, J: Jitter> Consumer<S,
                 },
             }
         }
+        people
     }
 
     fn judge(&self, work: &mut Work<'_>, contact: &Arc<Contact>, directory: &domain::directory::Directory, tries: u16) {
@@ -69,7 +74,7 @@ impl<S: ConsumerStore, I: Intercom, K: Klaviyo, C: Clock, J: Jitter> Consumer<S,
         }
         let identity = identity_of(contact, &self.rules);
         if identity.is_known() {
-            work.state = State::Ready(Box::new(Ready { contact: Arc::clone(contact), identity }));
+            work.state = State::Ready(Box::new(Ready { contact: Arc::clone(contact), identity, support: None }));
             return;
         }
         if work.origin == Origin::History {
@@ -91,7 +96,7 @@ impl<S: ConsumerStore, I: Intercom, K: Klaviyo, C: Clock, J: Jitter> Consumer<S,
         self.names(false).await.unwrap_or_else(|_| self.names_at_hand())
     }
 
-    async fn people(
+    pub(super) async fn people(
         &self,
         wanted: Vec<ContactId>,
         of_the_past: bool,

@@ -25,7 +25,7 @@ pub(super) fn wait_of(error: &CallError) -> Timestamp {
 }
 
 /// Until when a failed call is not to be repeated, and what that costs the event.
-fn wait_and_cause(error: &CallError) -> (Timestamp, WaitCause) {
+pub(super) fn wait_and_cause(error: &CallError) -> (Timestamp, WaitCause) {
     match error {
         CallError::Wait { until, .. } | CallError::Stopped { until, .. } => (*until, WaitCause::Vendor),
         CallError::Unavailable { until, counts: true, .. } => (*until, WaitCause::Attempt),
@@ -257,7 +257,7 @@ impl<S: ConsumerStore, I: Intercom, K: Klaviyo, C: Clock, J: Jitter> Consumer<S,
     }
 
     /// 1 s, doubling, to 5 minutes; spread by half, so that what failed together is not tried together.
-    fn backoff(&self, attempts: u16) -> Duration {
+    pub(super) fn backoff(&self, attempts: u16) -> Duration {
         let seconds = 2f64.powi(i32::from(attempts.min(10))).min(300.0);
         Duration::from_secs_f64(seconds * (0.75 + self.deps.jitter.unit() / 2.0))
     }
@@ -267,7 +267,8 @@ fn prepare(mapping: &Mapping<'_>, work: &Work<'_>) -> Option<PreparedEvent> {
     match &work.state {
         State::Ready(ready) => {
             let mapping = Mapping { origin: work.origin, ..*mapping };
-            Some(mapping.event(&work.activity, &ready.contact, &ready.identity))
+            let support = ready.support.as_ref();
+            Some(mapping.event_with_support(&work.activity, &ready.contact, &ready.identity, support))
         }
         _ => None,
     }

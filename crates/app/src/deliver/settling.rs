@@ -8,6 +8,7 @@ use jiff::Timestamp;
 
 use super::Consumer;
 use super::batch::{State, WaitCause, Waiting, Work};
+use super::profiles::Updates;
 use super::reading::MessagePlan;
 use crate::ports::{
     Claimed, Clock, ConsumerStore, End, EventCounts, EventRecord, Fate, Intercom, ItemCount, Jitter, Klaviyo, Parking,
@@ -51,21 +52,33 @@ impl<S: ConsumerStore, I: Intercom, K: Klaviyo, C: Clock, J: Jitter> Consumer<S,
         Outcome { settlements, finished: 0, paused_until: Some(until) }
     }
 
-    pub(super) fn outcome(&self, claimed: &[Claimed], plans: Vec<MessagePlan>, works: Vec<Work<'_>>) -> Outcome {
+    /// `updates`: what became of profiles without an event; messages may have to wait for it.
+    pub(super) fn outcome(
+        &self,
+        claimed: &[Claimed],
+        plans: Vec<MessagePlan>,
+        works: Vec<Work<'_>>,
+        updates: &Updates,
+    ) -> Outcome {
         let now = self.deps.clock.now();
         let mut tallies: Vec<Tally> =
             plans.iter().map(|plan| Tally { fates: plan.fixed.clone(), ..Tally::default() }).collect();
         for work in works {
             self.tally(&mut tallies[work.message], work, now);
         }
+        for (message, wait) in &updates.waits {
+            tallies[*message].waits.push(*wait);
+            tallies[*message].fates.push(EventFate::Waits);
+        }
         let mut finished = 0;
         let mut vendor_waits = Vec::new();
         let mut settlements = Vec::with_capacity(claimed.len());
-        for ((message, plan), tally) in claimed.iter().zip(plans).zip(tallies) {
+        for (index, ((message, plan), tally)) in claimed.iter().zip(plans).zip(tallies).enumerate() {
             let by_vendor = tally.waits.iter().filter(|wait| wait.cause == WaitCause::Vendor);
             vendor_waits.extend(by_vendor.map(|wait| wait.until));
             let counts = plan.counted.map(|(book, entry)| ItemCount { book, entry, events: counts(&tally.fates) });
             let mut settlement = self.settlement(message, &plan.topic, tally, now);
+            settlement.profiles = updates.written.get(&index).copied().unwrap_or(0);
             if let Some(item) = counts {
                 // Of a million items nobody reads one by one why they gave nothing: the books say how many.
                 settlement.events.retain(|event| !matches!(event.fate, Fate::Skipped(_)));

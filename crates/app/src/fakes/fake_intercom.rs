@@ -169,13 +169,14 @@ impl State {
             return Err(CallError::Unavailable { vendor: Vendor::Intercom, reason, counts: true, until });
         }
         let at = |item: &FoundItem| match query.by {
-            SearchBy::CreatedAt => item.created_at,
+            SearchBy::CreatedAt | SearchBy::CreatedAtOfOpen => item.created_at,
             SearchBy::UpdatedAt => item.updated_at,
         };
         let mut found: Vec<&FoundItem> = self
             .threads
             .iter()
             .filter(|thread| thread.stream == query.stream && query.span.contains(at(&thread.item)))
+            .filter(|thread| query.by != SearchBy::CreatedAtOfOpen || is_open(&thread.item))
             .map(|thread| &thread.item)
             .collect();
         found.sort_by_key(|item| (at(item), item.id.clone()));
@@ -186,6 +187,12 @@ impl State {
         let next = (end < found.len()).then(|| end.to_string());
         Ok(SearchPage { bytes: 1_000 * items.len() as u64, total: found.len() as u64, items, next })
     }
+}
+
+/// As Intercom's filters of the two searches see it.
+fn is_open(item: &FoundItem) -> bool {
+    let item: serde_json::Value = serde_json::from_slice(&item.json).unwrap_or_default();
+    matches!(item["state"].as_str(), Some("open" | "snoozed")) || item["open"] == true
 }
 
 impl ContactSearch for FakeIntercom {

@@ -59,7 +59,7 @@ impl<S: HistoryStore, I: Intercom + IntercomSearch, C: Clock> Importer<S, I, C> 
             for span in spread(stream, checkpoint.range) {
                 let query =
                     SearchQuery { stream: stream.name, by: SearchBy::CreatedAt, span, per_page: ITEMS, cursor: None };
-                let items = self.intercom.search(&query).await?.items;
+                let items = self.search_patiently(&query).await?.items;
                 let scope = Scope::History { bound: checkpoint.bound };
                 sent.extend(self.sent_events(stream.name, scope, &workspace, &items).await?);
             }

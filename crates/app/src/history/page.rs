@@ -165,7 +165,7 @@ impl<S: HistoryStore, I: Intercom + IntercomSearch, C: Clock> Importer<S, I, C> 
 
     /// Whether each contact can be identified, where that is known now. Puts those that can into the cache, so that the consumer
     /// need not ask for them one by one; the others it asks for itself.
-    async fn people(&self, mut wanted: Vec<ContactId>) -> Result<HashMap<ContactId, bool>, KeepError> {
+    pub(super) async fn people(&self, mut wanted: Vec<ContactId>) -> Result<HashMap<ContactId, bool>, KeepError> {
         wanted.sort_unstable();
         wanted.dedup();
         let keys: Vec<String> = wanted.iter().map(cache_key).collect();

@@ -168,7 +168,7 @@ impl<S: HistoryStore, I: Intercom + IntercomSearch, C: Clock> Importer<S, I, C> 
     async fn sample(&self, name: StreamName, range: Span, workspace: &str) -> Result<(u64, Sample), CallError> {
         let query =
             |span, per_page| SearchQuery { stream: name, by: SearchBy::CreatedAt, span, per_page, cursor: None };
-        let first = self.intercom.search(&query(range, 1)).await?;
+        let first = self.search_patiently(&query(range, 1)).await?;
         let mut sample = Sample::default();
         // Ascending order is asked for, so the first item is the oldest; where it is not, the sample is less even.
         let oldest = first.items.first().map_or(range.from, |item| item.created_at).max(range.from);
@@ -178,7 +178,7 @@ impl<S: HistoryStore, I: Intercom + IntercomSearch, C: Clock> Importer<S, I, C> 
             if first.total == 0 || span.is_empty() {
                 break;
             }
-            let page = self.intercom.search(&query(span, name.full_page())).await?;
+            let page = self.search_patiently(&query(span, name.full_page())).await?;
             let context = Context { workspace, rules: &self.rules, now: self.clock.now() };
             for item in &page.items {
                 sample.items += 1;

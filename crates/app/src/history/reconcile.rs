@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::page::{outcome_of, question, sort_out};
 use super::tick::Outcome;
 use super::{HistoryStore, Importer, checkpoints};
-use crate::ports::{Clock, Documents, Intercom, IntercomSearch, Overview, SearchBy, StoreResult};
+use crate::ports::{Clock, Documents, FoundItem, Intercom, IntercomSearch, Overview, SearchBy, StoreResult};
 
 /// Name of the document that says how far the sweeps have come.
 pub(super) const DOCUMENT: &str = "reconcile";
@@ -71,6 +71,7 @@ impl<S: HistoryStore + Overview, I: Intercom + IntercomSearch, C: Clock> Importe
     /// Sweeps, if it is time to, or goes on with a sweep that was interrupted. Gives how many items were queued. If we die before the
     /// document is written, some pages are read again; two at once queue an event twice, and the ledger lets one of them send it.
     pub async fn reconcile(&self, deadline: Timestamp) -> StoreResult<u64> {
+        self.look_for_open(deadline).await?;
         let mut queued = 0;
         loop {
             let piece = self.clock.now().checked_add(PIECE).unwrap_or(deadline).min(deadline);
@@ -215,13 +216,15 @@ impl<S: HistoryStore + Overview, I: Intercom + IntercomSearch, C: Clock> Importe
         stream: StreamName,
         scope: Scope,
         workspace: &domain::WorkspaceId,
-        items: Vec<crate::ports::FoundItem>,
+        items: Vec<FoundItem>,
     ) -> StoreResult<u64> {
         let patience = self.options.reconcile_interval.unwrap_or(ON_ITS_WAY).min(ON_ITS_WAY);
         let settled = self.now() - seconds(patience);
         // Its webhook may be on the way; the next sweep looks back far enough to see it again.
-        let items = items.into_iter().filter(|item| item.updated_at <= settled).collect();
-        let lost = self.lost_events(stream, scope, workspace, items).await?;
+        let items: Vec<FoundItem> = items.into_iter().filter(|item| item.updated_at <= settled).collect();
+        let lost = self.lost_events(stream, scope, workspace, items.clone()).await?;
+        let rest = items.into_iter().filter(|item| lost.iter().all(|(other, _)| other.id != item.id)).collect();
+        self.queue_support_news(stream, workspace, rest).await?;
         if lost.is_empty() {
             return Ok(0);
         }

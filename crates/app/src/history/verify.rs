@@ -1,6 +1,7 @@
 //! Whether everything that Intercom counts is accounted for, at any time.
 
 use std::collections::HashSet;
+use std::time::Duration;
 
 use domain::history::{Difference, Span, Stream, StreamName, history_book};
 use futures_util::StreamExt;
@@ -8,7 +9,7 @@ use futures_util::stream;
 use serde::Serialize;
 
 use super::{Arrivals, HistoryStore, Importer, checkpoints};
-use crate::ports::{CallError, Clock, Intercom, IntercomSearch, SearchBy, SearchQuery, StoreError};
+use crate::ports::{CallError, Clock, Intercom, IntercomSearch, SearchBy, SearchPage, SearchQuery, StoreError};
 
 /// What a verification found.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -63,6 +64,12 @@ pub enum VerifyError {
 
 const DAY: i64 = 86_400;
 
+/// A window of Intercom's limit is ten seconds long.
+const PATIENCE: Duration = Duration::from_secs(12);
+
+/// Halves a full page down to one item.
+const MOST_FAILURES: u32 = 6;
+
 /// Counts asked for at the same time.
 const AT_ONCE: usize = 4;
 
@@ -74,7 +81,7 @@ impl<S: HistoryStore, I: Intercom + IntercomSearch, C: Clock> Importer<S, I, C> 
         for name in StreamName::ALL {
             let stream = checkpoint.stream(name);
             let book = self.store.item_book(&history_book(checkpoint.run, name)).await?;
-            let stretches: Vec<(Span, u64)> = if stream.skipped { Vec::new() } else { stream.counted().collect() };
+            let stretches = if stream.skipped { Vec::new() } else { stretches(stream) };
             let answers: Vec<Result<Option<VerifiedStretch>, CallError>> = stream::iter(stretches)
                 .map(|(span, accounted)| {
                     let span = Span::new(span.from.max(checkpoint.range.from), span.to.min(checkpoint.range.to));
@@ -102,13 +109,34 @@ impl<S: HistoryStore, I: Intercom + IntercomSearch, C: Clock> Importer<S, I, C> 
 
     async fn compare(&self, stream: &Stream, span: Span, accounted: u64) -> Result<Option<VerifiedStretch>, CallError> {
         let query = SearchQuery { stream: stream.name, by: SearchBy::CreatedAt, span, per_page: 1, cursor: None };
-        let mut intercom = self.intercom.search(&query).await?.total;
+        let mut intercom = self.search_patiently(&query).await?.total;
         if intercom != accounted && stream.is_coarse() {
             // Where the filter knows days only, its count of a stretch that ends within a day is of another stretch.
             intercom = self.count_exactly(stream, span).await?;
         }
         let Span { from, to } = span;
         Ok((intercom != accounted).then_some(VerifiedStretch { from, to, intercom, accounted }))
+    }
+
+    /// A search on behalf of somebody who waits for the answer: while the quota's share is used up, so does this, for a while; and what
+    /// Intercom does not manage is asked for again, in a smaller page.
+    pub(super) async fn search_patiently(&self, query: &SearchQuery) -> Result<SearchPage, CallError> {
+        let patience = self.clock.now().checked_add(PATIENCE).unwrap_or(jiff::Timestamp::MAX);
+        let mut query = query.clone();
+        let mut failures = 0;
+        loop {
+            match self.intercom.search(&query).await {
+                Err(CallError::Unavailable { .. }) if failures < MOST_FAILURES => {
+                    failures += 1;
+                    query.per_page = (query.per_page / 2).max(1);
+                }
+                Err(CallError::Wait { until, .. }) if until < patience => {
+                    let wait = Duration::try_from(until.duration_since(self.clock.now())).unwrap_or_default();
+                    self.clock.sleep(wait.max(Duration::from_millis(50))).await;
+                }
+                answer => return answer,
+            }
+        }
     }
 
     /// Reads a stretch to its end, a day more on both sides, and counts what lies inside.
@@ -119,7 +147,7 @@ impl<S: HistoryStore, I: Intercom + IntercomSearch, C: Clock> Importer<S, I, C> 
         loop {
             let per_page = stream.name.full_page();
             let query = SearchQuery { stream: stream.name, by: SearchBy::CreatedAt, span: asked, per_page, cursor };
-            let page = self.intercom.search(&query).await?;
+            let page = self.search_patiently(&query).await?;
             inside.extend(page.items.into_iter().filter(|item| span.contains(item.created_at)).map(|item| item.id));
             match page.next {
                 // One that does not move would be followed for ever.
@@ -128,6 +156,18 @@ impl<S: HistoryStore, I: Intercom + IntercomSearch, C: Clock> Importer<S, I, C> 
             }
         }
     }
+}
+
+/// What was read, by 30 days; stretches without anything are one question where they touch.
+fn stretches(stream: &Stream) -> Vec<(Span, u64)> {
+    let mut stretches: Vec<(Span, u64)> = Vec::new();
+    for (span, items) in stream.counted() {
+        match stretches.last_mut() {
+            Some((last, 0)) if items == 0 && last.to == span.from => last.to = span.to,
+            _ => stretches.push((span, items)),
+        }
+    }
+    stretches
 }
 
 fn stretch(difference: &Difference) -> VerifiedStretch {

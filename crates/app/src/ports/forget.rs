@@ -18,6 +18,8 @@ pub struct Traces {
     pub recent_events: u64,
     /// Identifiers that a claimed event carries until it is known to be sent.
     pub identifiers: u64,
+    /// Records of support state.
+    pub support_records: u64,
 }
 
 /// Finding a person in Intercom.
@@ -29,7 +31,7 @@ pub trait ContactSearch: Send + Sync {
 /// Taking away what is kept of a person. Every method may be repeated: what is gone stays gone.
 ///
 /// What is on a queue is not touched: it is delivered within seconds, and forgotten with the next call.
-pub trait PersonalData: Send + Sync {
+pub trait PersonalData: super::SupportStates + Send + Sync {
     /// Contacts with this e-mail address, whatever its case, as far as the cache knows them.
     fn cached_contacts(&self, email: &str) -> impl Future<Output = StoreResult<Vec<ContactId>>> + Send;
 

@@ -17,6 +17,9 @@ pub enum SearchBy {
     CreatedAt,
     /// Moves with every change of the item.
     UpdatedAt,
+    /// The moment that never changes, and of the items only those that are open now: conversations that are open or snoozed,
+    /// tickets that Intercom calls open.
+    CreatedAtOfOpen,
 }
 
 /// One page of one of Intercom's searches.

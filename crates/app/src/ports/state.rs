@@ -9,7 +9,7 @@ use domain::{ContactId, Identity, KeyHash, MessageId, SignatureScheme};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::ItemCount;
+use super::{ItemCount, SupportStates};
 
 /// Why a store could not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -443,5 +443,8 @@ pub trait Overview: Send + Sync {
 }
 
 /// Everything the consumer needs from storage.
-pub trait ConsumerStore: WorkQueue + HistoryInbox + Ledger + Cache + ParkedMessages + Documents {}
-impl<T: WorkQueue + HistoryInbox + Ledger + Cache + ParkedMessages + Documents> ConsumerStore for T {}
+pub trait ConsumerStore:
+    WorkQueue + HistoryInbox + Ledger + Cache + ParkedMessages + Documents + SupportStates
+{
+}
+impl<T: WorkQueue + HistoryInbox + Ledger + Cache + ParkedMessages + Documents + SupportStates> ConsumerStore for T {}

@@ -123,6 +123,20 @@ pub const KEYS: &[Key] = &[
         "Remember each event before it is sent, so that none is sent twice; false leaves that to Klaviyo, which knows doubles only within one profile.",
         |s, v| put(&mut s.ledger, v.as_bool()),
     ),
+    key(
+        "support_state",
+        SWITCH,
+        ON,
+        "Profiles say how many conversations and tickets are open, the last rating, and when the customer last wrote.",
+        |s, v| put(&mut s.support_state, v.as_bool()),
+    ),
+    key(
+        "support_step_minutes",
+        "whole number from 0 to 1440",
+        "60",
+        "On AWS, how far the customer's last message has to advance to be written again, which saves table writes; 0 = each, as on one machine.",
+        |s, v| put(&mut s.support_step, number(v, 1_440).map(|minutes| Duration::from_secs(60 * minutes))),
+    ),
     metric_key("metrics.created_conversation", ON, "A contact starts a conversation.", |s, v| {
         metric(s, v, Metric::CreatedConversation)
     }),
@@ -201,6 +215,13 @@ pub const KEYS: &[Key] = &[
     key("profile.properties", SWITCH, ON, "Write the profile properties that begin with Intercom.", |s, v| {
         put(&mut s.rules.profile.properties, v.as_bool())
     }),
+    key(
+        "profile.updates",
+        SWITCH,
+        ON,
+        "Write the profile again when a contact changes whose events were sent before; needs support_state.",
+        |s, v| put(&mut s.rules.profile.updates, v.as_bool()),
+    ),
     key(
         "profile.external_id",
         SWITCH,

@@ -89,6 +89,20 @@ async fn a_value_that_is_known_outlives_trouble() {
     assert_eq!(vault.reads(), 2, "not asked at every use");
 }
 
+/// The webhook goes on when somebody blanks the console's token, and whatever else a secret holds disturbs nobody.
+#[tokio::test]
+async fn a_blank_value_stops_only_who_needs_it_and_not_while_one_is_known() {
+    let vault = Vault::default();
+    vault.put(r#"{"KLAVIYO_API_KEY":"old","CONSOLE_TOKEN":"","rotated":17,"owner":{"team":"shop"}}"#);
+    let secrets = secrets(&vault);
+    assert_eq!(key(&secrets, 0).await.as_deref(), Ok("old"));
+    let blank = secrets.get("CONSOLE_TOKEN", at(0)).await.expect_err("blank").to_string();
+    assert_eq!(blank, "CONSOLE_TOKEN is blank; give it a value or remove it");
+    vault.put(r#"{"KLAVIYO_API_KEY":" ","CONSOLE_TOKEN":"new"}"#);
+    assert_eq!(key(&secrets, 300).await.as_deref(), Ok("old"));
+    assert!(secrets.get("CONSOLE_TOKEN", at(300)).await.is_ok());
+}
+
 #[tokio::test]
 async fn what_is_wrong_is_said_in_one_sentence() {
     let vault = Vault::default();

@@ -53,7 +53,7 @@ impl SdkTable {
         unavailable(TABLE, format!("could not {doing}: {detail}"))
     }
 
-    async fn get_some(&self, keys: &[Key]) -> StoreResult<HashMap<Key, Item>> {
+    async fn get_some(&self, keys: &[Key], consistent: bool) -> StoreResult<HashMap<Key, Item>> {
         let mut found = HashMap::new();
         let mut wanted: Vec<Attributes> = keys.iter().map(key_attributes).collect();
         // What was not processed is asked for again; each round makes progress or the SDK reports the throttling.
@@ -61,7 +61,7 @@ impl SdkTable {
             if wanted.is_empty() {
                 return Ok(found);
             }
-            let asked = KeysAndAttributes::builder().set_keys(Some(wanted)).consistent_read(true).build();
+            let asked = KeysAndAttributes::builder().set_keys(Some(wanted)).consistent_read(consistent).build();
             let asked = asked.map_err(|_| unavailable(TABLE, "a request could not be built"))?;
             let call = self.client.batch_get_item().request_items(&self.name, asked);
             let answer = call.send().await.map_err(|error| self.trouble("read items", &error))?;
@@ -75,13 +75,11 @@ impl SdkTable {
         }
         Err(unavailable(TABLE, "could not read items: throttled"))
     }
-}
 
-impl Table for SdkTable {
-    async fn get(&self, keys: Vec<Key>) -> StoreResult<Vec<Option<Item>>> {
+    async fn look(&self, keys: Vec<Key>, consistent: bool) -> StoreResult<Vec<Option<Item>>> {
         if let [key] = keys.as_slice() {
             let call = self.client.get_item().table_name(&self.name).set_key(Some(key_attributes(key)));
-            let answer = call.consistent_read(true).send().await;
+            let answer = call.consistent_read(consistent).send().await;
             let answer = answer.map_err(|error| self.trouble("read an item", &error))?;
             return Ok(vec![answer.item.and_then(read).map(|(_, item)| item)]);
         }
@@ -90,9 +88,19 @@ impl Table for SdkTable {
         distinct.dedup();
         let mut found = HashMap::new();
         for some in distinct.chunks(MOST_KEYS) {
-            found.extend(self.get_some(some).await?);
+            found.extend(self.get_some(some, consistent).await?);
         }
         Ok(keys.iter().map(|key| found.get(key).cloned()).collect())
+    }
+}
+
+impl Table for SdkTable {
+    async fn get(&self, keys: Vec<Key>) -> StoreResult<Vec<Option<Item>>> {
+        self.look(keys, true).await
+    }
+
+    async fn glance(&self, keys: Vec<Key>) -> StoreResult<Vec<Option<Item>>> {
+        self.look(keys, false).await
     }
 
     async fn write(&self, write: Write) -> StoreResult<Written> {

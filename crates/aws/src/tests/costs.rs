@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use app::contract::{self, PassTime};
 use app::ports::{
-    Accepted, Claim, ClaimOutcome, Claimed, End, EventRecord, Fate, Inbox, Lane, Ledger, Overview, Settlement,
-    WorkQueue,
+    Accepted, Claim, ClaimOutcome, Claimed, End, EventRecord, Fate, Inbox, Lane, Ledger, Overview, RecordWrite,
+    Settlement, SupportStates, WorkQueue,
 };
 use bytes::Bytes;
 use domain::{ContactId, EventKey, Identity, SignatureScheme};
@@ -101,7 +101,6 @@ async fn the_list_of_recent_events_costs_half_a_unit_for_each_batch() {
         world.clock.pass(Duration::from_secs(1)).await;
     }
     let listed = world.table.write_units() - 11 * BATCHES as u64;
-    println!("{listed} units for {BATCHES} batches");
     assert!(
         listed * 1_000 <= BATCHES as u64 * 10 * 55,
         "{listed} units for {BATCHES} batches; the bill has 0.055 an event"
@@ -120,7 +119,6 @@ async fn events_that_come_alone_share_the_list_s_units() {
         world.clock.pass(Duration::from_secs(60)).await;
     }
     let listed = world.table.write_units() - 2 * EVENTS as u64;
-    println!("{listed} units for {EVENTS} events");
     assert!(listed <= 4, "{listed} units for {EVENTS} events");
 }
 
@@ -185,4 +183,26 @@ async fn a_batch_that_waits_costs_its_claims_and_one_more() {
     };
     world.store.settle(claimed.iter().map(settlement).collect()).await.expect("settled");
     assert_eq!(world.table.write_units(), 10 + 1);
+}
+
+/// A record of a customer with a handful of threads is one unit, and so is every change of it; looking costs no write.
+#[tokio::test]
+async fn a_record_of_support_state_costs_one_unit_a_change() {
+    let world = World::new();
+    let thread = |number: u64| {
+        format!(r#""21547000000{number}":{{"at":1784102400,"parts":12,"closed":true,"seen":1784102401}}"#)
+    };
+    let threads: Vec<String> = (0..5).map(thread).collect();
+    let body = format!(
+        r#"{{"v":1,"identity":{{"email":"somebody.with.a.long.name@example.com"}},"members":{{"6762f0dd1bb69f9f2193bb83":{{"threads":{{{}}},"wrote":1784102400}}}},"teller":"writer-0123456789abcdef/123"}}"#,
+        threads.join(",")
+    );
+    let key = "profile/0123456789abcdef0123456789abcdef".to_owned();
+    for expected in [None, Some(1), Some(2)] {
+        let before = world.table.write_units();
+        let write = RecordWrite { key: key.clone(), body: body.clone(), expected };
+        assert_eq!(world.store.save_support_records(vec![write]).await.expect("saved"), [true]);
+        world.store.support_records(std::slice::from_ref(&key), app::ports::Look::Glance).await.expect("read");
+        assert_eq!(world.table.write_units() - before, 1);
+    }
 }

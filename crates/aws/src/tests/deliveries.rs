@@ -6,7 +6,7 @@ use std::time::Duration;
 use app::contract::{self, PassTime};
 use app::ports::{
     Accepted, Claim, ClaimOutcome, Claimed, DeadLetters, End, EventRecord, Fate, Inbox, Lane, Ledger, Overview,
-    Settlement, WorkQueue,
+    Progress, Settlement, WorkQueue,
 };
 use bytes::Bytes;
 use domain::{EventKey, Identity, SignatureScheme};
@@ -37,7 +37,7 @@ async fn ask(store: &TestStore, message: &Claimed, email: &str) -> ClaimOutcome 
     store.claim_events(vec![claim]).await.expect("an answer").remove(0)
 }
 
-async fn deliver(store: &TestStore, message: &Claimed) {
+fn delivered_settlement(message: &Claimed) -> Settlement {
     let sent = EventRecord {
         key: Some(key().hash()),
         key_text: key().to_string(),
@@ -47,7 +47,7 @@ async fn deliver(store: &TestStore, message: &Claimed) {
         fate: Fate::Sent,
         at: contract::START,
     };
-    let settlement = Settlement {
+    Settlement {
         profiles: 0,
         item: None,
         id: message.id.clone(),
@@ -55,8 +55,11 @@ async fn deliver(store: &TestStore, message: &Claimed) {
         end: End::Delivered,
         events: vec![sent],
         keys: vec![key().hash()],
-    };
-    store.settle(vec![settlement]).await.expect("settled");
+    }
+}
+
+async fn deliver(store: &TestStore, message: &Claimed) {
+    store.settle(vec![delivered_settlement(message)]).await.expect("settled");
 }
 
 async fn delivered(store: &TestStore) -> (u64, u64, u64) {
@@ -115,6 +118,47 @@ async fn an_ended_message_that_comes_again_is_dropped() {
     };
     other.settle(vec![settlement]).await.expect("settled");
     assert_eq!(delivered(&other).await, (1, 1, 0));
+}
+
+/// Of two events one was sent, and the other one has to wait: the next delivery sends just that one, with the identifiers of before.
+#[tokio::test]
+async fn of_a_message_that_was_sent_in_part_the_rest_is_sent_later() {
+    let rest = EventKey::new("w", format_args!("ticket-resolved:1"));
+    let until = contract::START;
+    let progress = Progress { sent: true, ..Progress::default() };
+    let dead = End::Dead { reason: "refused".to_owned(), topic: "ticket.resolved".to_owned() };
+    let untold = End::Deferred { until, progress: Progress::default() };
+    for end in [End::Deferred { until, progress }, untold, dead] {
+        let world = World::new();
+        accept(&world).await;
+        let first = take(&world.store).await.remove(0);
+        assert_eq!(ask(&world.store, &first, "first@example.com").await, ClaimOutcome::Fresh);
+        let identity = Identity { email: Some("first@example.com".to_owned()), ..Identity::default() };
+        let claim = |message: &Claimed| Claim {
+            key: rest.hash(),
+            message: message.id.clone(),
+            identity: Identity { email: Some(format!("{}@example.com", message.receipt.0)), ..identity.clone() },
+        };
+        let wish = Claim { identity: identity.clone(), ..claim(&first) };
+        assert_eq!(world.store.claim_events(vec![wish]).await.expect("an answer"), [ClaimOutcome::Fresh]);
+        let mut settlement = delivered_settlement(&first);
+        settlement.end = end.clone();
+        settlement.keys.push(rest.hash());
+        world.store.settle(vec![settlement]).await.expect("settled");
+        if let Some(letter) = world.store.dead_letters(None, 1).await.expect("letters").items.first() {
+            assert!(world.store.replay(&letter.id).await.expect("replayed"));
+        }
+        let other = world.another();
+        let second = take(&other).await.remove(0);
+        assert_eq!(ask(&other, &second, "new@example.com").await, ClaimOutcome::SentByThis, "{end:?}");
+        let outcome = other.claim_events(vec![claim(&second)]).await.expect("an answer");
+        assert_eq!(outcome, [ClaimOutcome::Resumed(identity)], "{end:?}");
+        let mut settlement = delivered_settlement(&second);
+        settlement.events[0].key = Some(rest.hash());
+        settlement.keys.push(rest.hash());
+        other.settle(vec![settlement]).await.expect("settled");
+        assert_eq!(delivered(&other).await, (1, 2, 0), "{end:?}");
+    }
 }
 
 /// A human finds what somebody else put on the queue; what a newer version put there waits for it.

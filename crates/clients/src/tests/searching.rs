@@ -66,7 +66,8 @@ async fn tickets_outside_of_the_plan_are_forbidden_and_a_revoked_token_stops() {
 #[tokio::test(start_paused = true)]
 async fn a_fifth_of_the_quota_is_left_to_others() {
     let limits = |remaining: u32| {
-        let reset = Virtual::start().as_second() + 10;
+        // Longer than the import's reads wait by themselves.
+        let reset = Virtual::start().as_second() + 20;
         let headers = [("x-ratelimit-limit", 100.to_string()), ("x-ratelimit-remaining", remaining.to_string())];
         let headers = headers.into_iter().chain([("x-ratelimit-reset", reset.to_string())]).collect();
         Step::Says(200, headers, r#"{"conversations":[],"total_count":0}"#)

@@ -155,7 +155,7 @@ fn is_ticket(item: &Item<'_>) -> bool {
 
 /// When the rating was given: `updated_at` since 2.14; before that the part that records it (the first one after it was
 /// asked for, because the first score is the one that was sent); else when it was asked for.
-fn rated_at(item: &Item<'_>, rating: &Rating<'_>, asked_at: Timestamp) -> Timestamp {
+pub(crate) fn rated_at(item: &Item<'_>, rating: &Rating<'_>, asked_at: Timestamp) -> Timestamp {
     let recorded = || {
         item.conversation_parts
             .items

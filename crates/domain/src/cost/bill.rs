@@ -17,15 +17,51 @@ pub(super) const SQS_KB: f64 = 64.0;
 /// Functions that have been called lately, each of which reads the secret every five minutes.
 const WARM_FUNCTIONS: f64 = 4.0;
 
-/// Billed time of one webhook call in milliseconds, an estimate on a measured part: `cargo bench -p benches --bench functions`
+/// Billed time of one webhook call in milliseconds, an estimate on a measured part: `cargo bench --workspace --bench functions`
 /// sees 0.3 ms on a whole core with a queue that answers at once. 128 MB of Lambda get 1/14 of a core (1,769 MB get a whole one,
 /// <https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html>), hence some 4 ms; SQS's own answer takes the rest.
 const WEBHOOK_MS: f64 = 8.0;
 
-/// Billed time of one call of the consumer: what every call needs, and what each event adds when ten go at the same time.
-/// An estimate that nothing has measured yet.
-pub(super) const CONSUMER_MS: f64 = 150.0;
-pub(super) const CONSUMER_MS_PER_EVENT: f64 = 20.0;
+/// Billed time of one call of the consumer, and what each event adds, from `cargo bench --workspace --bench consumer`. Computing
+/// takes 1.9 ms of a core for one event, 6.2 ms for ten, 41 ms for a hundred: at a fourteenth of a core 20 ms and 6 ms an event.
+/// Waiting takes the rest: a look-up at Intercom and a send to Klaviyo, 100 ms each (an assumption: neither publishes a figure),
+/// and the table's answers one after the other.
+pub(super) const CONSUMER_MS: f64 = 310.0;
+pub(super) const CONSUMER_MS_PER_EVENT: f64 = 6.0;
+
+/// So many contacts are looked up at the same time; the next ones wait for a look-up more.
+const LOOK_UPS_TOGETHER: f64 = 16.0;
+const LOOK_UP_MS: f64 = 100.0;
+
+/// What support state does for each notification, in shares of all, from this mix: in one conversation a customer starts it, replies
+/// three times and reads eight times, a teammate closes it; one in five is rated, one in ten becomes a ticket that is resolved.
+/// Reads change nothing and are not looked at; nor is a reply written that came within the hour, as nine of ten do. Every fourth
+/// conversation is of somebody new. What a record takes is held by `crates/aws/src/tests/costs.rs`.
+const SUPPORT_MIX: SupportMix =
+    SupportMix { notifications: 13.5, looked_at: 5.5, changed: 2.7, opened: 1.1, newcomers: 0.25 };
+
+/// Of one conversation.
+struct SupportMix {
+    /// Notifications in all.
+    notifications: f64,
+    /// Those for which the record is read, at half the price of an exact look.
+    looked_at: f64,
+    /// Those that write it, and look exactly after they told Klaviyo.
+    changed: f64,
+    /// Threads that are opened: another write, of whose they are.
+    opened: f64,
+    /// Contacts that are new: another look and another write, of which record is theirs.
+    newcomers: f64,
+}
+
+impl SupportMix {
+    /// Dollars for each notification.
+    fn dollars(&self) -> f64 {
+        let reads = self.looked_at * 0.5 + self.changed + self.newcomers;
+        let writes = self.changed + self.opened + self.newcomers;
+        (reads * TABLE_READ + writes * TABLE_WRITE) / self.notifications
+    }
+}
 
 /// Leases of the vendors' limits that a batch takes, each one read and one write of less than a KB: two when it comes alone, one of
 /// each vendor; half as many in busy hours, when batches share them (`crates/clients/src/tests/shared.rs`).
@@ -50,13 +86,13 @@ const METRICS: f64 = 5.0;
 /// What goes through in a month.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Traffic {
-    /// Live notifications, each with one event.
+    /// Live notifications, most of them with one event.
     pub events: f64,
     /// How many of them one call of the consumer takes on average.
     pub batch: f64,
     /// Size of a notification in KB.
     pub kilobytes: f64,
-    /// Without ledger, alarms and backups: see the guide.
+    /// Without ledger, support state, alarms and backups: see the guide.
     pub lean: bool,
 }
 
@@ -87,7 +123,9 @@ impl Bill {
         let together = traffic.batch.min(10.0);
         let chunks = |kilobytes: f64| (kilobytes / SQS_KB).ceil().max(1.0);
         let requests = events * chunks(kilobytes) + events / together * (chunks(kilobytes * together) + 1.0);
-        let consumer_ms = CONSUMER_MS + CONSUMER_MS_PER_EVENT * traffic.batch;
+        let further_look_ups = (traffic.batch / LOOK_UPS_TOGETHER).ceil() - 1.0;
+        let consumer_ms = CONSUMER_MS + CONSUMER_MS_PER_EVENT * traffic.batch + further_look_ups.max(0.0) * LOOK_UP_MS;
+        let support = if lean { 0.0 } else { events * SUPPORT_MIX.dollars() };
         let ledger = if lean { 0.0 } else { events };
         let leases = if traffic.batch > 1.0 { LEASES_BUSY } else { LEASES_ALONE };
         let listed = if lean { 0.0 } else { events * LISTED };
@@ -98,9 +136,11 @@ impl Bill {
             item("table: one write for each event (the ledger)", ledger * TABLE_WRITE),
             item(
                 "table: books, limits and recent events of each batch",
-                // The books are one write (`crates/aws/src/tests/costs.rs`); one read tells which contacts changed.
-                calls * ((1.0 + leases) * TABLE_WRITE + (1.0 + leases) * TABLE_READ) + listed * TABLE_WRITE,
+                // The books are one write (`crates/aws/src/tests/costs.rs`); one read tells which contacts changed, one whether
+                // anything is parked.
+                calls * ((1.0 + leases) * TABLE_WRITE + (2.0 + leases) * TABLE_READ) + listed * TABLE_WRITE,
             ),
+            item("table: support state of the profiles", support),
             item("logs", events * 2.0 / 1e9 * LOG_GB),
         ];
         let ticks = MONTH_MINUTES / figures.tick_minutes;

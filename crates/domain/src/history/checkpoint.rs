@@ -347,7 +347,7 @@ impl Checkpoint {
         let lacks: Vec<(StreamName, u64)> = StreamName::ALL
             .into_iter()
             .zip(with_fate)
-            .map(|(name, there)| (name, self.stream(name).read().saturating_sub(there)))
+            .map(|(name, there)| (name, self.stream(name).certain().saturating_sub(there)))
             .filter(|(_, missing)| *missing > 0)
             .collect();
         if lacks.is_empty() {

@@ -46,6 +46,9 @@ pub struct Stream {
     #[serde(default)]
     stumbled: Vec<Span>,
     counted: BTreeMap<i64, u64>,
+    /// Items of windows that differed twice.
+    #[serde(default)]
+    uncertain: u64,
     /// Whether the filter knows days only; unknown until calibrated.
     coarse: Option<bool>,
     /// A second that holds an item.
@@ -98,6 +101,7 @@ impl Stream {
             doubted: Vec::new(),
             stumbled: Vec::new(),
             counted: BTreeMap::new(),
+            uncertain: 0,
             coarse: None,
             example: None,
             width: DAY,
@@ -122,6 +126,11 @@ impl Stream {
         self.counted.values().sum()
     }
 
+    /// Items that surely have a fate in the end: of a window that differed twice the same item may have come on two pages.
+    pub(super) fn certain(&self) -> u64 {
+        self.read().saturating_sub(self.uncertain)
+    }
+
     /// Items by stretches of 30 days: what `verify` compares with Intercom's own count.
     pub fn counted(&self) -> impl Iterator<Item = (Span, u64)> {
         self.counted.iter().map(|(from, items)| (bucket(*from), *items))
@@ -132,6 +141,7 @@ impl Stream {
         let fresh = Self::new(self.name, range);
         self.gaps = fresh.gaps;
         self.counted = fresh.counted;
+        self.uncertain = 0;
         self.differences = fresh.differences;
         self.doubted = fresh.doubted;
         self.stumbled = fresh.stumbled;

@@ -335,6 +335,23 @@ fn what_the_queue_lost_is_read_again_and_then_listed() {
     assert_eq!(checkpoint.state, State::Done);
 }
 
+/// Where the same item came on two pages, the counts differ, which is listed; nothing waits for a second fate of it.
+#[test]
+fn a_window_that_differs_twice_does_not_keep_the_import_from_its_end() {
+    let mut checkpoint = started(None);
+    let stream = checkpoint.stream_mut(StreamName::Conversations);
+    *stream = Stream::for_sweep(StreamName::Conversations, Span::new(FIRST, FIRST + 1), false);
+    let seen = PageSeen { total: 3, raw: 4, inside: 4, ..PageSeen::default() };
+    for _ in 0..2 {
+        let window = stream.window(&[], NOW).expect("unread");
+        let judgement = stream.judge(&window, seen.clone());
+        stream.apply(&window, judgement);
+    }
+    assert_eq!((stream.is_read(), stream.read(), stream.differences.len()), (true, 4, 1));
+    assert!(checkpoint.settle([3, 0], true, NOW));
+    assert_eq!(checkpoint.state, State::Done);
+}
+
 /// Neither a pause nor a night without a process counts for the rate.
 #[test]
 fn only_time_in_which_somebody_works_counts() {

@@ -173,6 +173,10 @@ pub struct Statistics {
     pub first_contact_reply_at: Moment,
     /// First answer of a teammate.
     pub first_admin_reply_at: Moment,
+    /// Last message of a contact.
+    pub last_contact_reply_at: Moment,
+    /// When it was last closed.
+    pub last_close_at: Moment,
 }
 
 /// A rating that was asked for; `rating` is absent until it is given.

@@ -11,6 +11,7 @@ use crate::identity::Identity;
 use crate::intercom::Attribute;
 use crate::klaviyo::PreparedProfile;
 use crate::rules::{ContactRules, Rules};
+use crate::support::Summary;
 use crate::text::cut;
 
 use super::{Mapping, Properties};
@@ -117,7 +118,7 @@ impl Mapping<'_> {
     /// The contact's profile as it would ride on an event, to be written without one. Properties of ours that the contact has
     /// nothing for any more go: nobody would ever take away its last tag otherwise.
     pub fn profile_alone(&self, contact: &Contact, identity: &Identity) -> PreparedProfile {
-        let profile = self.profile(contact, identity);
+        let profile = self.profile(contact, identity, None);
         PreparedProfile { identity: identity.clone(), profile, emptied: self.emptied(contact) }
     }
 
@@ -137,7 +138,7 @@ impl Mapping<'_> {
     }
 
     /// `{"type":"profile","attributes":{…}}`
-    pub(super) fn profile(&self, contact: &Contact, identity: &Identity) -> String {
+    pub(super) fn profile(&self, contact: &Contact, identity: &Identity, support: Option<&Summary>) -> String {
         let rules = &self.rules.profile;
         let mut json = String::with_capacity(1024);
         json.push_str(r#"{"type":"profile","attributes":"#);
@@ -156,11 +157,16 @@ impl Mapping<'_> {
         if rules.location {
             fields.object("location", MAX_PROFILE_BYTES / 4, |location| places(contact, location));
         }
-        if rules.properties {
-            const AROUND: usize = r#"{"type":"profile","attributes":,"properties":}}"#.len();
-            let room = MAX_PROFILE_BYTES.saturating_sub(fields.len() + AROUND);
-            fields.object("properties", room, |properties| self.profile_properties(contact, identity, properties));
-        }
+        const AROUND: usize = r#"{"type":"profile","attributes":,"properties":}}"#.len();
+        let room = MAX_PROFILE_BYTES.saturating_sub(fields.len() + AROUND);
+        fields.object("properties", room, |properties| {
+            if let Some(support) = support {
+                support.write(properties);
+            }
+            if rules.properties {
+                self.profile_properties(contact, identity, properties);
+            }
+        });
         let mut json = fields.finish();
         json.push('}');
         json.shrink_to_fit();

@@ -18,6 +18,7 @@ async fn main() -> Result<(), Error> {
 async fn serve() -> Result<(), Error> {
     let deployment = Deployment::open().await?;
     let function = ConsumerFunction::new(deployment.store.clone(), deployment.keys()?, &deployment.configuration);
+    function.prepare().await;
     run(service_fn(async |event: LambdaEvent<SqsEvent>| {
         let (event, context) = event.into_parts();
         function.deliver(event, context.deadline()).await.map_err(Error::from)

@@ -6,8 +6,9 @@ use aws::{LiveInbox, Session};
 use clients::time::SystemClock;
 use lambda_http::{Error, Request, run, service_fn};
 use lambdas::configuration::live_queue_url;
+use lambdas::deployment::{WEBHOOK_PATIENCE, secrets};
+use lambdas::log;
 use lambdas::webhook::Webhook;
-use lambdas::{deployment, log};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
@@ -18,7 +19,7 @@ async fn main() -> Result<(), Error> {
 async fn serve() -> Result<(), Error> {
     let session = Session::open().await;
     let inbox = LiveInbox::connect(&session, &live_queue_url(|name| std::env::var_os(name))?);
-    let webhook = Arc::new(Webhook::new(inbox, SystemClock, deployment::secrets(&session)?));
+    let webhook = Arc::new(Webhook::new(inbox, SystemClock, secrets(&session, WEBHOOK_PATIENCE)?));
     webhook.prepare().await;
     run(service_fn(move |request: Request| {
         let webhook = Arc::clone(&webhook);

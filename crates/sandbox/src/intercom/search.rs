@@ -151,7 +151,8 @@ fn matching(context: &mut Context<'_>, asked: &Asked, tickets_only: bool) -> Vec
     let key = |index: usize| {
         let thread = &model.threads[index];
         let value = match (quirks.unsorted, asked.order.by_created) {
-            (true, _) => (thread.id.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 1).cast_signed(),
+            // As small as a cursor needs it, which counts in thousandths.
+            (true, _) => (thread.id.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 24).cast_signed(),
             (false, true) => thread.created_at,
             (false, false) => thread.updated_at,
         };

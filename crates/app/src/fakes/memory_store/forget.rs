@@ -57,6 +57,7 @@ impl PersonalData for MemoryStore {
             cached_contacts: (cached - state.cache.len()) as u64,
             recent_events: (recent - state.recent.len()) as u64,
             identifiers,
+            support_records: 0,
         };
         Ok(traces)
     }

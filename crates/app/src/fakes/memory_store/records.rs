@@ -1,14 +1,16 @@
-//! Ledger, documents and cache.
+//! Ledger, documents, records of support state, and cache.
 
-use std::collections::HashSet;
 use std::collections::hash_map::Entry as Slot;
+use std::collections::{HashMap, HashSet};
 
 use domain::KeyHash;
 use jiff::Timestamp;
 
 use super::MemoryStore;
 use super::state::{Entry, State};
-use crate::ports::{Cache, Claim, ClaimOutcome, Document, Documents, Ledger, StoreResult};
+use crate::ports::{
+    Cache, Claim, ClaimOutcome, Document, Documents, Ledger, Look, RecordWrite, StoreResult, SupportStates,
+};
 
 impl Ledger for MemoryStore {
     async fn claim_events(&self, claims: Vec<Claim>) -> StoreResult<Vec<ClaimOutcome>> {
@@ -52,14 +54,30 @@ impl Documents for MemoryStore {
     }
 
     async fn save(&self, name: &str, body: &str, expected: Option<u64>) -> StoreResult<bool> {
+        Ok(save_over(&mut self.lock().documents, name, body, expected))
+    }
+}
+
+fn save_over(documents: &mut HashMap<String, Document>, name: &str, body: &str, expected: Option<u64>) -> bool {
+    let stored = documents.get(name).map(|document| document.version);
+    if stored != expected {
+        return false;
+    }
+    let document = Document { version: stored.unwrap_or(0) + 1, body: body.to_owned() };
+    documents.insert(name.to_owned(), document);
+    true
+}
+
+impl SupportStates for MemoryStore {
+    async fn support_records(&self, keys: &[String], _: Look) -> StoreResult<Vec<Option<Document>>> {
+        let state = self.lock();
+        Ok(keys.iter().map(|key| state.support.get(key).cloned()).collect())
+    }
+
+    async fn save_support_records(&self, writes: Vec<RecordWrite>) -> StoreResult<Vec<bool>> {
         let mut state = self.lock();
-        let stored = state.documents.get(name).map(|document| document.version);
-        if stored != expected {
-            return Ok(false);
-        }
-        let document = Document { version: stored.unwrap_or(0) + 1, body: body.to_owned() };
-        state.documents.insert(name.to_owned(), document);
-        Ok(true)
+        let mut save = |write: &RecordWrite| save_over(&mut state.support, &write.key, &write.body, write.expected);
+        Ok(writes.iter().map(&mut save).collect())
     }
 }
 

@@ -22,6 +22,7 @@ pub(super) struct State {
     pub(super) ledger: HashMap<KeyHash, Entry>,
     pub(super) documents: HashMap<String, Document>,
     pub(super) cache: HashMap<String, (String, Timestamp)>,
+    pub(super) support: HashMap<String, Document>,
     pub(super) recent: Vec<RecentEvent>,
     pub(super) item_books: HashMap<String, ItemBook>,
     /// Entries of the books, with what they left open.

@@ -47,6 +47,7 @@ impl Stream {
                 if self.differences.len() < MOST_LISTED {
                     self.differences.push(difference);
                 }
+                self.uncertain += items;
                 self.finish(span, items);
             }
         }

@@ -66,7 +66,6 @@ fn size() -> (usize, usize) {
 }
 
 #[test]
-#[ignore = "of two runs one was short of one event in the end: the import's account or this test's expectation has a hole"]
 fn thousands_of_items_of_an_intercom_that_misbehaves_are_all_there_in_the_end() {
     let mut world = World::vendors();
     world.set("SETTINGS", "reconcile_interval_seconds = 2");

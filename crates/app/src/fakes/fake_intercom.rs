@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use domain::contact::Contact;
-use domain::history::StreamName;
+use domain::history::{Span, StreamName};
 use domain::{ContactId, WorkspaceId};
 use jiff::Timestamp;
 
@@ -33,6 +33,7 @@ struct State {
     threads: Vec<Thread>,
     searches: u64,
     lose_searches: u64,
+    compares_days: bool,
 }
 
 /// A conversation or ticket that search finds.
@@ -62,6 +63,7 @@ impl FakeIntercom {
             threads: Vec::new(),
             searches: 0,
             lose_searches: 0,
+            compares_days: false,
         };
         Self { state: Arc::new(Mutex::new(state)) }
     }
@@ -120,6 +122,11 @@ impl FakeIntercom {
         self.lock().lose_searches += count;
     }
 
+    /// Search compares the days of moments from now on, as Intercom did for years.
+    pub fn compare_days(&self) {
+        self.lock().compares_days = true;
+    }
+
     /// Searches answer again.
     pub fn heal_searches(&self) {
         self.lock().lose_searches = 0;
@@ -172,10 +179,15 @@ impl State {
             SearchBy::CreatedAt | SearchBy::CreatedAtOfOpen => item.created_at,
             SearchBy::UpdatedAt => item.updated_at,
         };
+        let day = |second: i64| second.div_euclid(86_400) * 86_400;
+        let span = match self.compares_days {
+            true => Span::new(day(query.span.from), day(query.span.to - 1) + 86_400),
+            false => query.span,
+        };
         let mut found: Vec<&FoundItem> = self
             .threads
             .iter()
-            .filter(|thread| thread.stream == query.stream && query.span.contains(at(&thread.item)))
+            .filter(|thread| thread.stream == query.stream && span.contains(at(&thread.item)))
             .filter(|thread| query.by != SearchBy::CreatedAtOfOpen || is_open(&thread.item))
             .map(|thread| &thread.item)
             .collect();

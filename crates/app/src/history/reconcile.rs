@@ -71,16 +71,22 @@ impl<S: HistoryStore + Overview, I: Intercom + IntercomSearch, C: Clock> Importe
     /// Sweeps, if it is time to, or goes on with a sweep that was interrupted. Gives how many items were queued. If we die before the
     /// document is written, some pages are read again; two at once queue an event twice, and the ledger lets one of them send it.
     pub async fn reconcile(&self, deadline: Timestamp) -> StoreResult<u64> {
-        self.look_for_open(deadline).await?;
         let mut queued = 0;
         loop {
-            let piece = self.clock.now().checked_add(PIECE).unwrap_or(deadline).min(deadline);
+            let piece = self.piece(deadline);
             let (items, more) = self.sweep_a_piece(piece).await?;
             queued += items;
             if !more || self.clock.now() >= deadline {
-                return Ok(queued);
+                break;
             }
         }
+        // A piece at a time and last: what was lost a minute ago does not wait for what has been open for a year.
+        self.look_for_open(self.piece(deadline)).await?;
+        Ok(queued)
+    }
+
+    fn piece(&self, deadline: Timestamp) -> Timestamp {
+        self.clock.now().checked_add(PIECE).unwrap_or(deadline).min(deadline)
     }
 
     /// Sweeps until `deadline`. Gives how many items were queued, and whether there is more to do at once.

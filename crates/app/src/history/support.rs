@@ -23,6 +23,9 @@ use crate::deliver::people::cache_key;
 use crate::ports::{Accepted, Clock, FoundItem, Intercom, IntercomSearch, SearchBy, SearchQuery, StoreResult};
 use crate::support::{About, Note, Person, SupportBook};
 
+#[cfg(test)]
+mod tests;
+
 /// Name of the document that says how far the search for open items has come.
 const DOCUMENT: &str = "support-search";
 
@@ -54,13 +57,17 @@ struct Gap {
     cursor: Option<String>,
 }
 
+const DAY: i64 = 24 * 3600;
+
 impl Gap {
-    /// Two halves, where it is wider than a second.
-    fn split(&self) -> Option<[Self; 2]> {
+    /// Two halves, where it is wider than `narrowest` seconds. A page that was too large for Intercom may have been so by chance:
+    /// the halves try a larger one again.
+    fn split(&self, narrowest: i64) -> Option<[Self; 2]> {
         let Span { from, to } = self.span;
         let middle = from + (to - from) / 2;
-        let half = |span| Self { span, cursor: None, ..self.clone() };
-        (middle > from).then(|| [half(Span::new(from, middle)), half(Span::new(middle, to))])
+        let per_page = (self.per_page * 2).min(self.stream.full_page());
+        let half = |span| Self { span, per_page, cursor: None, ..self.clone() };
+        (self.span.width() > narrowest).then(|| [half(Span::new(from, middle)), half(Span::new(middle, to))])
     }
 }
 
@@ -129,12 +136,13 @@ impl<S: HistoryStore, I: Intercom + IntercomSearch, C: Clock> Importer<S, I, C> 
         self.store.save(DOCUMENT, &serde_json::to_string(search).unwrap_or_default(), version).await
     }
 
-    /// One page. A gap whose items do not fit on one is read in halves, so that neither order nor cursor can hide one; only a
-    /// second that holds more is read on by cursor.
+    /// One page. A gap whose items do not fit on one is read in halves, so that neither order nor cursor can hide one. Only what
+    /// cannot be told apart by the filter is read on by cursor: a second, or a day where Intercom's filter compares days. Parting
+    /// such a day further would ask for the same days again for every second of it.
     async fn read_open(&self, gap: &Gap, workspace: &WorkspaceId) -> StoreResult<Progress> {
         let Gap { stream, span, per_page, cursor } = gap.clone();
-        let query =
-            SearchQuery { stream, by: SearchBy::CreatedAtOfOpen, span: self.asked(gap).await, per_page, cursor };
+        let asked = self.asked(gap).await;
+        let query = SearchQuery { stream, by: SearchBy::CreatedAtOfOpen, span: asked, per_page, cursor };
         let page = match self.intercom.search(&query).await {
             Ok(page) => page,
             Err(error) => {
@@ -150,10 +158,12 @@ impl<S: HistoryStore, I: Intercom + IntercomSearch, C: Clock> Importer<S, I, C> 
                 });
             }
         };
+        let knows_seconds = asked == span && page.items.iter().all(|item| span.contains(item.created_at));
+        let narrowest = if knows_seconds { 1 } else { DAY };
         let is_whole = page.next.is_none() || page.items.len() as u64 >= page.total;
         if !is_whole
             && gap.cursor.is_none()
-            && let Some(halves) = gap.split()
+            && let Some(halves) = gap.split(narrowest)
         {
             return Ok(Progress::Left(halves.into()));
         }
@@ -166,7 +176,6 @@ impl<S: HistoryStore, I: Intercom + IntercomSearch, C: Clock> Importer<S, I, C> 
 
     /// A day more on each side where Intercom's filter is known to know days only.
     async fn asked(&self, gap: &Gap) -> Span {
-        const DAY: i64 = 24 * 3600;
         let coarse = checkpoints::load(&self.store).await.is_ok_and(|(known, _)| known.stream(gap.stream).is_coarse());
         let margin = if coarse { DAY } else { 0 };
         Span::new((gap.span.from - margin).max(0), gap.span.to + margin)

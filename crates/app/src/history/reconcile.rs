@@ -73,11 +73,12 @@ impl<S: HistoryStore + Overview, I: Intercom + IntercomSearch, C: Clock> Importe
     pub async fn reconcile(&self, deadline: Timestamp) -> StoreResult<u64> {
         let mut queued = 0;
         loop {
-            let piece = self.piece(deadline);
-            let (items, more) = self.sweep_a_piece(piece).await?;
+            let (items, end) = self.sweep_a_piece(self.piece(deadline)).await?;
             queued += items;
-            if !more || self.clock.now() >= deadline {
-                break;
+            match end {
+                SweepEnd::All | SweepEnd::NotAllowed(_) => break,
+                SweepEnd::Late if self.clock.now() < deadline => {}
+                SweepEnd::Late | SweepEnd::Trouble => return Ok(queued),
             }
         }
         // A piece at a time and last: what was lost a minute ago does not wait for what has been open for a year.
@@ -89,9 +90,9 @@ impl<S: HistoryStore + Overview, I: Intercom + IntercomSearch, C: Clock> Importe
         self.clock.now().checked_add(PIECE).unwrap_or(deadline).min(deadline)
     }
 
-    /// Sweeps until `deadline`. Gives how many items were queued, and whether there is more to do at once.
-    async fn sweep_a_piece(&self, deadline: Timestamp) -> StoreResult<(u64, bool)> {
-        let Some(interval) = self.options.reconcile_interval else { return Ok((0, false)) };
+    /// Sweeps until `deadline`. Gives how many items were queued, and how it ended.
+    async fn sweep_a_piece(&self, deadline: Timestamp) -> StoreResult<(u64, SweepEnd)> {
+        let Some(interval) = self.options.reconcile_interval else { return Ok((0, SweepEnd::All)) };
         let first_start = self.first_start().await?;
         let (mut swept, mut version) = load(&self.store).await?;
         let now = self.now();
@@ -102,15 +103,15 @@ impl<S: HistoryStore + Overview, I: Intercom + IntercomSearch, C: Clock> Importe
             swept.at = None;
             swept.pending = None;
             if !self.note(&swept, version).await? {
-                return Ok((0, false));
+                return Ok((0, SweepEnd::Trouble));
             }
             version = load(&self.store).await?.1;
         }
         let due = swept.at.is_none_or(|at| now - at >= seconds(interval) || at > now);
         if !due && swept.pending.is_none() {
-            return Ok((0, false));
+            return Ok((0, SweepEnd::All));
         }
-        let Ok(workspace) = self.workspace().await else { return Ok((0, false)) };
+        let Ok(workspace) = self.workspace().await else { return Ok((0, SweepEnd::Trouble)) };
         let mut sweep = match swept.pending.take().filter(|pending| pending.to <= now + 1) {
             Some(pending) => pending,
             None => {
@@ -132,13 +133,13 @@ impl<S: HistoryStore + Overview, I: Intercom + IntercomSearch, C: Clock> Importe
         if matches!(end, SweepEnd::Late | SweepEnd::Trouble) {
             swept.pending = Some(sweep);
             self.note(&swept, version).await?;
-            return Ok((queued, matches!(end, SweepEnd::Late)));
+            return Ok((queued, end));
         }
         swept.to = Some(sweep.to - 1);
         swept.at = Some(self.now());
         self.notice_silence(&mut swept, sweep.queued, first_start).await?;
         self.note(&swept, version).await?;
-        Ok((queued, false))
+        Ok((queued, end))
     }
 
     /// A new sweep, from where the last one ended.

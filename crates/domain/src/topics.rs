@@ -12,6 +12,8 @@ pub enum Purpose {
     Metrics(&'static [Metric]),
     /// Releases events of people whose address comes later, and keeps what is known of them fresh.
     People,
+    /// Tells when support begins, ends and pauses: without them the numbers on profiles go down with the next sweep only.
+    SupportState,
 }
 
 /// A topic.
@@ -27,12 +29,16 @@ const fn metrics(name: &'static str, metrics: &'static [Metric]) -> Topic {
     Topic { name, purpose: Purpose::Metrics(metrics) }
 }
 
+const fn support(name: &'static str) -> Topic {
+    Topic { name, purpose: Purpose::SupportState }
+}
+
 const fn people(name: &'static str) -> Topic {
     Topic { name, purpose: Purpose::People }
 }
 
 /// All topics that can be of use, in the order of the documentation.
-pub const TOPICS: [Topic; 17] = [
+pub const TOPICS: [Topic; 26] = [
     metrics("conversation.user.created", &[Metric::CreatedConversation]),
     metrics("conversation.rating.added", &[Metric::RatedConversation]),
     metrics("conversation.read", &[Metric::ReadConversation]),
@@ -40,6 +46,11 @@ pub const TOPICS: [Topic; 17] = [
     metrics("ticket.created", &[Metric::CreatedTicket]),
     metrics("ticket.state.updated", &[Metric::SubmittedTicket, Metric::MarkedTicketOnHold, Metric::ResolvedTicket]),
     metrics("ticket.contact.replied", &[Metric::RepliedToTicket]),
+    support("conversation.admin.closed"),
+    support("conversation.admin.opened"),
+    support("conversation.admin.snoozed"),
+    support("conversation.admin.unsnoozed"),
+    support("conversation.deleted"),
     people("contact.user.created"),
     people("contact.user.updated"),
     people("contact.lead.created"),
@@ -47,6 +58,10 @@ pub const TOPICS: [Topic; 17] = [
     people("contact.lead.signed_up"),
     people("contact.email.updated"),
     people("contact.merged"),
+    people("contact.user.tag.created"),
+    people("contact.user.tag.deleted"),
+    people("contact.lead.tag.created"),
+    people("contact.lead.tag.deleted"),
     metrics("conversation.admin.replied", &[Metric::TeammateRepliedToConversation]),
     metrics("conversation.operator.replied", &[Metric::BotRepliedToConversation]),
     metrics("ticket.admin.replied", &[Metric::TeammateRepliedToTicket]),
@@ -60,7 +75,7 @@ impl Topic {
     pub fn is_wanted(&self, rules: &Rules) -> bool {
         match self.purpose {
             Purpose::Metrics(metrics) => metrics.iter().any(|metric| rules.wants(*metric)),
-            Purpose::People => true,
+            Purpose::People | Purpose::SupportState => true,
         }
     }
 
@@ -70,7 +85,8 @@ impl Topic {
             Purpose::Metrics(metrics) => {
                 metrics.iter().map(|metric| rules.metric_name(*metric)).collect::<Vec<_>>().join(", ")
             }
-            Purpose::People => "people whose address comes later".to_owned(),
+            Purpose::People => "people whose address comes later, and changes of people".to_owned(),
+            Purpose::SupportState => "support state on profiles, which goes back down".to_owned(),
         }
     }
 }
@@ -96,6 +112,7 @@ mod tests {
     fn what_the_settings_turn_off_is_not_wanted() {
         let rules = Rules::default();
         let wanted = |name: &str| TOPICS.iter().any(|topic| topic.name == name && topic.is_wanted(&rules));
+        assert!(wanted("conversation.admin.closed") && wanted("contact.user.tag.created"));
         assert!(wanted("ticket.created") && wanted("contact.merged") && !wanted("conversation.admin.replied"));
         assert!(is_known("ping") && is_known("ticket.created") && !is_known("company.created"));
     }

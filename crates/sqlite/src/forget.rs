@@ -2,8 +2,6 @@
 //!
 //! Each method is one transaction: if we die before its commit nothing was taken away, and the next call takes it.
 
-use std::collections::BTreeSet;
-
 use app::ports::{Lane, PersonalData, StoreResult, Traces};
 use domain::contact::Contact;
 use domain::forget::Person;
@@ -14,7 +12,7 @@ use crate::dead_letters;
 use crate::inbox;
 use crate::items;
 use crate::job::Work;
-use crate::parked::{WAITING_FOR, unpark};
+use crate::parked::{unpark, waiting_for};
 use crate::queue::row_id;
 use crate::settle::gone;
 use crate::store::SqliteStore;
@@ -41,16 +39,8 @@ impl PersonalData for SqliteStore {
     async fn drop_parked(&self, contacts: &[ContactId], reason: &str) -> StoreResult<u64> {
         let (contacts, reason) = (contacts.to_vec(), reason.to_owned());
         self.write(0, true, move |work| {
-            let mut ids = BTreeSet::new();
-            let mut statement = work.connection.prepare_cached(WAITING_FOR)?;
-            for contact in &contacts {
-                for id in statement.query_map([contact.as_str()], |row| row.get::<_, i64>(0))? {
-                    ids.insert(id?);
-                }
-            }
-            drop(statement);
             let mut dropped = 0;
-            for id in ids {
+            for id in waiting_for(work, &contacts)? {
                 dropped += u64::from(drop_one(work, id, &reason)?);
             }
             Ok(dropped)

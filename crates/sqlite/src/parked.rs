@@ -17,7 +17,7 @@ use crate::time::{micros, moment};
 use crate::totals::Place;
 use crate::trouble::Trouble;
 
-pub(crate) const WAITING_FOR: &str = "SELECT id FROM parked_contacts WHERE contact = ?1";
+const WAITING_FOR: &str = "SELECT id FROM parked_contacts WHERE contact = ?1";
 const BACK_TO_QUEUE: &str = "
 INSERT INTO queue (lane, id, visible_at, attempts, contact_tries, sent)
 SELECT m.lane, p.id, ?2, p.attempts, 0, p.sent FROM parked AS p JOIN messages AS m ON m.id = p.id WHERE p.id = ?1
@@ -39,16 +39,8 @@ impl ParkedMessages for SqliteStore {
     async fn release(&self, contacts: &[ContactId]) -> StoreResult<u64> {
         let contacts = contacts.to_vec();
         self.write(0, true, move |work| {
-            let mut ids = BTreeSet::new();
-            let mut statement = work.connection.prepare_cached(WAITING_FOR)?;
-            for contact in &contacts {
-                for id in statement.query_map([contact.as_str()], |row| row.get::<_, i64>(0))? {
-                    ids.insert(id?);
-                }
-            }
-            drop(statement);
             let mut released = 0;
-            for id in ids {
+            for id in waiting_for(work, &contacts)? {
                 released += u64::from(release_one(work, id)?);
             }
             Ok(released)
@@ -81,6 +73,18 @@ impl ParkedMessages for SqliteStore {
             }
         }
     }
+}
+
+/// Parked messages that wait for one of the contacts.
+pub(crate) fn waiting_for(work: &Work<'_>, contacts: &[ContactId]) -> Result<BTreeSet<i64>, Trouble> {
+    let mut ids = BTreeSet::new();
+    let mut statement = work.connection.prepare_cached(WAITING_FOR)?;
+    for contact in contacts {
+        for id in statement.query_map([contact.as_str()], |row| row.get::<_, i64>(0))? {
+            ids.insert(id?);
+        }
+    }
+    Ok(ids)
 }
 
 fn release_one(work: &mut Work<'_>, id: i64) -> Result<bool, Trouble> {

@@ -12,6 +12,7 @@ use aws::memory::{Fault, MemoryQueues, MemoryTable};
 use aws::{AwsStore, Queues, StoreOptions};
 use jiff::Timestamp;
 
+use super::executor::run;
 use super::flaky::{FlakyStore, StoreFault};
 
 /// A consumer on a backend's store.
@@ -45,6 +46,20 @@ pub(crate) trait Backend {
     fn next_visible(&self) -> Option<Timestamp>;
     /// One step of a consumer. Gives how many messages it took.
     fn step(&self, store: &Self::Store, consumer: &SimConsumer<Self::Store>) -> impl Future<Output = usize>;
+
+    /// Steps until nothing is left, letting time pass where something waits.
+    fn drain(&self, store: &Self::Store, consumer: &SimConsumer<Self::Store>, clock: &ManualClock) {
+        for _ in 0..300 {
+            if run(self.step(store, consumer), clock) > 0 {
+                continue;
+            }
+            match self.next_visible() {
+                Some(at) => clock.set(at.max(clock.now())),
+                None => return,
+            }
+        }
+        panic!("the queue never drains");
+    }
 }
 
 /// The law in one lock.
